@@ -1,7 +1,9 @@
 """The batch: what one training step is told, from the first day and for every kind of task.
 
 Letters: B batch, K track, T frame, C channel, S prompt token, P prefix token, E text width. The
-prefix depends on the task and the prompt on the song, so they are encoded apart and arrive apart.
+task and the text are apart from the latents, because the network is shown those two as they are but
+the latents only corrupted. The prefix depends on the task and the prompt on the song, so they are
+encoded apart and arrive apart.
 """
 
 import dataclasses
@@ -14,15 +16,32 @@ Array = jax.Array | np.ndarray
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Clean latents and the task that each example poses."""
+class Task:
+    """What is asked of each example: who is generated, given or marginalised, and where."""
 
-    latents: Array  # [batch, track, frame, channel] float32, white on average
     roles: Array  # [batch, track] int32, values of tracks.Role
     visible: Array  # [batch, track, frame] bool; True where a target's latent is given (inpainting)
     causal: Array  # [batch] bool; True where no frame may depend on a later one
-    prompt: Array  # [batch, prompt token, width] float32, token states of the frozen text encoder
-    prompt_mask: Array  # [batch, prompt token] bool, False on padding
-    prefix: Array  # [batch, prefix token, width] float32, token states of the task prefix
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Text:
+    """Token states of the frozen text encoder, padded; the masks are False on padding."""
+
+    prompt: Array  # [batch, prompt token, width] float32
+    prompt_mask: Array  # [batch, prompt token] bool
+    use_prompt: Array  # [batch] bool; False where a learned null takes the prompt's place
+    prefix: Array  # [batch, prefix token, width] float32, the task's prefix
     prefix_mask: Array  # [batch, prefix token] bool
-    index: Array  # [batch] uint32, example index = step x global batch + position; keys all noise
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Clean latents with the task and the text of each example."""
+
+    latents: Array  # [batch, track, frame, channel] float32, white on average
+    task: Task
+    text: Text
+    index: Array  # [batch] uint32, example index = step x global batch + slot; keys all noise

@@ -1,0 +1,46 @@
+"""Metrics as JSON lines, one object a row, append-only but for what a resume takes back.
+
+A run that resumes at step k has lost the rows after k; they are cut off first, so that the file
+always reads as one uninterrupted run.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+
+class MetricsFile:
+    """Writes rows `{"step": ..., name: value, ...}` to a file and reads them back."""
+
+    def __init__(self, path: epath.PathLike, *, first_step: int = 0):
+        """Opens `path` for appending and drops its rows of steps beyond `first_step`."""
+        self._path = epath.Path(path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [row for row in read_metrics(self._path) if row['step'] <= first_step]
+        self._path.write_text(''.join(json.dumps(row) + '\n' for row in kept))
+
+    def write(self, step: int, values: Mapping[str, Any]) -> None:
+        """Appends one row and flushes it; `step` counts the steps done."""
+        row = {'step': step} | {name: _plain(value) for name, value in values.items()}
+        with self._path.open('a') as file:
+            file.write(json.dumps(row) + '\n')
+
+
+def read_metrics(path: epath.PathLike) -> list[dict[str, Any]]:
+    """The rows of a metrics file; none if there is no file. A torn last row is left out."""
+    path = epath.Path(path)
+    if not path.exists():
+        return []
+    lines = path.read_text().split('\n')
+    return [json.loads(line) for line in lines[:-1] if line]  # a whole row ends in a newline
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value; non-finite floats become their names, since JSON has none of them."""
+    if isinstance(value, str | int | list | dict | None):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else str(number)
