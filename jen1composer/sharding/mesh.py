@@ -1,0 +1,34 @@
+"""The device mesh: named axes over which batches and weights are split.
+
+`data` replicates weights and splits the batch; `fsdp` splits both. Their product is the number of
+devices; -1 for one of them takes all that the other leaves. The axes are `Auto`: XLA chooses how to
+communicate, the shardings of inputs and outputs say only where things are.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh
+
+AXES = ('data', 'fsdp')
+
+
+def make_mesh(
+    *, data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None
+) -> Mesh:
+    """A mesh of `data x fsdp` over `devices` (default: all).
+
+    Raises ValueError, naming the sizes, where they do not multiply to the number of devices.
+    """
+    devices = jax.devices() if devices is None else list(devices)
+    sizes = {'data': data, 'fsdp': fsdp}
+    filled = [axis for axis, size in sizes.items() if size == -1]
+    fixed = int(np.prod([size for size in sizes.values() if size != -1]))
+    if len(filled) == 1 and len(devices) % fixed == 0:
+        sizes[filled[0]] = len(devices) // fixed
+    if filled[1:] or int(np.prod(list(sizes.values()))) != len(devices):
+        raise ValueError(f'mesh {data=}, {fsdp=}: does not fill {len(devices)} devices')
+    return jax.make_mesh(
+        tuple(sizes.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices
+    )

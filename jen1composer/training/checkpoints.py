@@ -1,0 +1,116 @@
+"""Checkpoints: the whole state with the config and data it belongs to, through Orbax.
+
+One checkpoint holds the state (parameters, optimiser, moving average, step) and `identity`, a flat
+description of all that decides the numbers: model, optimiser, curriculum, seed, data fingerprint. A
+run is resumed only with the identity it began with; what differs is named. Saving is asynchronous
+and by time, so that an interruption costs at most `save_every_s`; a half-written one is not seen.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
+
+from jen1composer.errors import BadInput
+from jen1composer.training.state import TrainState
+
+Identity = Mapping[str, Any]  # flat: 'model.channels' -> JSON value
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `folder`."""
+
+    def __init__(
+        self,
+        folder: epath.PathLike,
+        *,
+        identity: Identity,
+        save_every_s: float = 300.0,
+        keep: int = 2,
+    ):
+        self._folder = epath.Path(folder)
+        self._identity = dict(identity)
+        self._save_every_s = save_every_s
+        self._saved_at = time.monotonic()
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
+
+    def latest_step(self) -> int | None:
+        """Steps done at the newest whole checkpoint, or None."""
+        return self._manager.latest_step()
+
+    def restore(self, abstract: TrainState) -> TrainState:
+        """The newest checkpoint, placed as `abstract` says (shapes, dtypes and shardings).
+
+        Raises BadInput where it was written under another identity.
+        """
+        step = self._manager.latest_step()
+        meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+        check_identity(self._folder, meta['meta']['identity'], self._identity)
+        restored = self._manager.restore(
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+        )
+        return restored['state']
+
+    def due(self) -> bool:
+        return time.monotonic() - self._saved_at >= self._save_every_s
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Starts saving; returns once the state is copied and may be donated again."""
+        if self._manager.latest_step() == step:
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state),
+                meta=ocp.args.JsonSave({'identity': self._identity}),
+            ),
+        )
+        self._saved_at = time.monotonic()
+
+    def close(self) -> None:
+        """Waits until all that was saved is on disk."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def restore_ema(folder: epath.PathLike, abstract_params: Any) -> tuple[Any, int]:
+    """The averaged weights of the newest checkpoint in `folder`, and its step.
+
+    Only the moving average is read, on one device, whatever the run that wrote it ran on.
+    Raises BadInput where there is no checkpoint or it does not fit `abstract_params`.
+    """
+    folder = epath.Path(folder)
+    step = None
+    if folder.exists():
+        with ocp.CheckpointManager(folder) as manager:
+            step = manager.latest_step()
+    if step is None:
+        raise BadInput(f'{folder}: holds no checkpoint; allowed is a folder a run has saved into')
+    placement = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    target = {'ema': jax.tree.map(lambda _: 0, abstract_params)}
+    restore_args = jax.tree.map(lambda _: ocp.ArrayRestoreArgs(sharding=placement), target)
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        tree = checkpointer.restore(
+            folder / str(step) / 'state',
+            args=ocp.args.PyTreeRestore(
+                item=target, restore_args=restore_args, partial_restore=True
+            ),
+        )
+    return tree['ema'], step
+
+
+def check_identity(where: Any, saved: Identity, given: Identity) -> None:
+    """Raises BadInput that names the first keys in which two identities differ."""
+    missing = object()
+    differing = [
+        f'{key} is {saved.get(key, "absent")!r} there, {given.get(key, "absent")!r} here'
+        for key in sorted(set(saved) | set(given))
+        if saved.get(key, missing) != given.get(key, missing)
+    ]
+    if differing:
+        shown = '; '.join(differing[:3]) + ('; ...' if len(differing) > 3 else '')
+        raise BadInput(f'{where}: was written by another config: {shown}; use another folder')
