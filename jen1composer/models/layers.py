@@ -97,9 +97,7 @@ class RMSNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        scale = self.param(
-            'scale', nn.with_logical_partitioning(ones, ('norm',)), (x.shape[-1],)
-        )
+        scale = self.param('scale', nn.with_logical_partitioning(ones, ('norm',)), (x.shape[-1],))
         x32 = x.astype(jnp.float32)
         power = jnp.mean(jnp.square(x32), axis=-1, keepdims=True)
         return (x32 * jax.lax.rsqrt(power + self.epsilon) * scale).astype(self.dtype)

@@ -1,0 +1,52 @@
+"""All randomness of training and sampling as a function of (seed, example index).
+
+Nothing is drawn from a chain of keys, so an example gets the same noise whatever batch, device or
+run it stands in, and a resume needs no random state.
+"""
+
+import enum
+
+import jax
+import jax.numpy as jnp
+
+
+class Draw(enum.IntEnum):
+    """What is drawn; the values are part of the key and so of every result."""
+
+    NOISE = 0
+    TIME = 1
+    TEXT = 2
+    LATENT_MASK = 3
+    LATENT_NOISE = 4
+
+
+def example_keys(seed: int, index: jax.Array, draw: Draw) -> jax.Array:
+    """One key per example, `[batch]`, from (seed, draw, index); `index` is uint32 [batch]."""
+    key = jax.random.fold_in(jax.random.key(seed), int(draw))
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+
+
+def track_noise(seed: int, index: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
+    """Standard normal noise `[batch, track, frame, channel]`, independent per example and track.
+
+    It is keyed by (seed, example, track): the noise of one track does not depend on how many others
+    there are. A marginalised track is this noise and nothing else.
+    """
+    num_tracks, num_frames, num_channels = shape
+
+    def draw(key: jax.Array) -> jax.Array:
+        keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(num_tracks))
+        return jax.vmap(lambda k: jax.random.normal(k, (num_frames, num_channels)))(keys)
+
+    return jax.vmap(draw)(example_keys(seed, index, Draw.NOISE))
+
+
+def uniform_time(seed: int, index: jax.Array) -> jax.Array:
+    """t in (0, 1], uniform, `[batch]`: the time shared by the targets of an example."""
+    keys = example_keys(seed, index, Draw.TIME)
+    return 1.0 - jax.vmap(jax.random.uniform)(keys)  # uniform draws 0 but never 1
+
+
+def chance(seed: int, index: jax.Array, draw: Draw, probability: float) -> jax.Array:
+    """True with `probability`, per example, `[batch]`."""
+    return jax.vmap(jax.random.uniform)(example_keys(seed, index, draw)) < probability

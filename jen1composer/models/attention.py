@@ -1,0 +1,87 @@
+"""Attention over frames and over a context, with masks that padding cannot get around.
+
+With queries Q from x and keys and values from `context` (x itself for self-attention), per head:
+
+(1) softmax(Q K^T / sqrt(D) + mask) V
+
+Letters: B batch, T query frame, S key position, H head, D head width. Padded positions of a context
+are set to zero before anything is computed from them, so that a NaN there cannot spread as 0 x NaN,
+and their logits to the most negative number, so that they take no attention.
+
+Self-attention turns queries and keys by an angle proportional to their frame (rotary embedding, arXiv
+2104.09864), so that logits depend on the distance between frames and not on where a window starts.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jen1composer.models.layers import Dense, RMSNorm
+
+
+def rotate(x: jax.Array, longest: float = 1000.0) -> jax.Array:
+    """Rotary embedding of `[batch, frame, head, width]`; `longest` period in units of 2 pi frames."""
+    half = x.shape[-1] // 2
+    frequency = longest ** -(jnp.arange(half) / half)
+    angle = jnp.arange(x.shape[1])[:, None, None] * frequency  # [frame, 1, width / 2]
+    cos, sin = jnp.cos(angle).astype(x.dtype), jnp.sin(angle).astype(x.dtype)
+    a, b = x[..., :half], x[..., half:]
+    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+
+
+class Attention(nn.Module):
+    """Pre-normalised attention with a residual: `[batch, frame, channel]` to the same shape."""
+
+    head_width: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        context: jax.Array | None = None,
+        context_mask: jax.Array | None = None,
+    ) -> jax.Array:
+        """Attends to `context` [batch, token, width] where `context_mask` is True, or to x itself."""
+        channels = x.shape[-1]
+        heads = channels // self.head_width
+        if heads * self.head_width != channels:
+            raise ValueError(f'head_width: {self.head_width}; allowed are divisors of {channels}')
+        h = RMSNorm(dtype=self.dtype, name='norm')(x)
+        if context is None:
+            source = h
+        else:
+            assert context_mask is not None
+            source = jnp.where(context_mask[..., None], context, 0.0).astype(self.dtype)
+
+        def project(name: str, z: jax.Array) -> jax.Array:  # -> [B, T or S, H, D]
+            y = Dense(channels, ('conv_in', 'heads'), use_bias=False, dtype=self.dtype, name=name)(
+                z
+            )
+            return y.reshape(*y.shape[:-1], heads, self.head_width)
+
+        query, key, value = project('query', h), project('key', source), project('value', source)
+        if context is None:
+            query, key = rotate(query), rotate(key)
+        logits = jnp.einsum('BTHD,BSHD->BHTS', query, key).astype(jnp.float32)
+        logits = logits * self.head_width**-0.5
+        if context_mask is not None:
+            lowest = jnp.finfo(jnp.float32).min
+            logits = jnp.where(context_mask[:, None, None, :], logits, lowest)
+        weights = jax.nn.softmax(logits, axis=-1).astype(self.dtype)  # (1)
+        y = jnp.einsum('BHTS,BSHD->BTHD', weights, value).reshape(x.shape)
+        return x + Dense(channels, ('heads', 'conv_in'), dtype=self.dtype, name='out')(y)
+
+
+class FeedForward(nn.Module):
+    """Pre-normalised two-layer perceptron with a residual, `multiplier` times as wide inside."""
+
+    multiplier: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        channels = x.shape[-1]
+        h = RMSNorm(dtype=self.dtype, name='norm')(x)
+        h = Dense(channels * self.multiplier, dtype=self.dtype, name='in')(h)
+        return x + Dense(channels, dtype=self.dtype, name='out')(nn.gelu(h))

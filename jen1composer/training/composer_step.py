@@ -1,0 +1,87 @@
+"""The composer's loss: denoise the targets, given the rest.
+
+For an example with index i, clean latents x_0 and roles r:
+
+(1) t ~ uniform(0, 1] from (seed, i);  t_k = t, 0 or 1 by the role of track k
+(2) epsilon from (seed, i, k);  x_k = alpha(t_k) x_0k + sigma(t_k) epsilon_k
+(3) the prompt is dropped with a set chance, from (seed, i), and a learned null takes its place
+(4) loss = squared error of the network's prediction against that of (x_0, epsilon), targets only
+
+The noise in (4) is the noise of (2), and the network is told every t_k.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jen1composer.diffusion.batch import Batch, Task, Text
+from jen1composer.diffusion.corruption import corrupt, track_times
+from jen1composer.diffusion.guidance import Predictor
+from jen1composer.diffusion.loss import example_loss, squared_error
+from jen1composer.diffusion.prediction import Prediction
+from jen1composer.diffusion.randomness import Draw, chance, track_noise, uniform_time
+from jen1composer.diffusion.samplers import Denoiser
+from jen1composer.diffusion.schedule import CosineSchedule, Schedule
+from jen1composer.training.state import PyTree
+from jen1composer.training.step import LossFn, Metrics
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiffusionConfig:
+    """How latents are corrupted and what is predicted."""
+
+    prediction: Prediction = Prediction.V
+    schedule: Schedule = CosineSchedule()
+    prompt_dropout: float = 0.2  # JEN-1
+
+
+def make_predictor(model: nn.Module, params: PyTree) -> Predictor:
+    """The network with its weights as a function of (x, t, task, text)."""
+
+    def predict(x: jax.Array, t: jax.Array, task: Task, text: Text) -> jax.Array:
+        return model.apply({'params': params}, x, t, task, text)
+
+    return predict
+
+
+def make_denoiser(
+    predict: Predictor, diffusion: DiffusionConfig, task: Task, text: Text
+) -> Denoiser:
+    """The estimate of x_0 at (x, t) that samplers call."""
+
+    def denoise(x: jax.Array, t: jax.Array) -> jax.Array:
+        alpha, sigma = diffusion.schedule.alpha_sigma(t)
+        return diffusion.prediction.to_x0(predict(x, t, task, text), x, alpha, sigma)
+
+    return denoise
+
+
+def track_losses(
+    predict: Predictor, batch: Batch, t: jax.Array, diffusion: DiffusionConfig, seed: int
+) -> jax.Array:
+    """Equation (4) per example and track, `[batch, track]`, at target times `t` [batch]."""
+    times = track_times(batch.task.roles, t)  # [batch, track]
+    noise = track_noise(seed, batch.index, batch.latents.shape[1:])
+    x = corrupt(batch.latents, noise, times, diffusion.schedule)
+    alpha, sigma = diffusion.schedule.alpha_sigma(times)
+    target = diffusion.prediction.target(batch.latents, noise, alpha, sigma)
+    output = predict(x, times, batch.task, batch.text)
+    return squared_error(output, target, batch.task)
+
+
+def make_composer_loss(model: nn.Module, diffusion: DiffusionConfig, seed: int) -> LossFn:
+    """Returns `loss_fn(params, batch, step) -> (loss, metrics)` for `make_train_step`."""
+
+    def loss_fn(params: PyTree, batch: Batch, step: jax.Array) -> tuple[jax.Array, Metrics]:
+        del step  # all that is random is keyed by the example's index
+        drop = chance(seed, batch.index, Draw.TEXT, diffusion.prompt_dropout)
+        text = dataclasses.replace(batch.text, use_prompt=batch.text.use_prompt & ~drop)
+        batch = dataclasses.replace(batch, text=text)
+        t = uniform_time(seed, batch.index)
+        per_track = track_losses(make_predictor(model, params), batch, t, diffusion, seed)
+        loss = jnp.mean(example_loss(per_track, batch.task))
+        return loss, {}
+
+    return loss_fn
