@@ -86,7 +86,6 @@ def use_compilation_cache() -> pathlib.Path:
 
     caches = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
     folder = caches / 'jen1composer' / 'xla'
-    folder.mkdir(parents=True, exist_ok=True)
     jax.config.update('jax_compilation_cache_dir', str(folder))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
     return folder
