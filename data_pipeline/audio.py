@@ -1,0 +1,124 @@
+"""Audio files in and out: float32 `[sample, 2]` at 48 kHz.
+
+libsndfile reads the part that is there of a file that was cut off, and says nothing. A cut is found
+in two ways:
+
+1. WAV and AIFF state the length of their sample chunk, Ogg marks its last page: the container is
+   walked and compared with what is there.
+2. FLAC and MP3 state their number of frames: it is compared with what could be decoded.
+
+An MP3 or FLAC that states no length is the one kind whose end cannot be checked.
+"""
+
+import io
+import struct
+
+import numpy as np
+import soundfile
+import soxr
+from etils import epath
+
+from jen1composer.errors import BadInput
+
+RATE = 48_000
+FORMATS = ('.wav', '.flac', '.aif', '.aiff', '.ogg', '.mp3')
+STREAMED = 0xFFFFFFFF  # A WAV written to a pipe does not know its length.
+
+
+def read_audio(path: epath.PathLike) -> np.ndarray:
+    """Reads a whole file to float32 `[sample, 2]` at 48 kHz; mono is put on both channels.
+
+    Raises BadInput, one line that names the file, if it is missing, no audio, cut off, empty, has
+    more than two channels or samples that are not finite.
+    """
+    audio, rate = decode(_read_bytes(path), str(path))
+    if rate != RATE:
+        audio = soxr.resample(audio, rate, RATE, quality='HQ')
+    if audio.shape[1] == 1:
+        audio = np.repeat(audio, 2, axis=1)
+    return np.ascontiguousarray(audio)
+
+
+def decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
+    """Decodes a file in memory to (float32 `[sample, channel]`, rate); `name` is for errors."""
+    missing = missing_bytes(data)
+    if missing:
+        raise BadInput(f'{name}: cut off, {missing} bytes or more are missing; give the whole file')
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            stated, rate, num_channels = file.frames, file.samplerate, file.channels
+            audio = file.read(dtype='float32', always_2d=True)
+    except (soundfile.LibsndfileError, MemoryError, ValueError) as error:
+        kinds = ', '.join(FORMATS)
+        raise BadInput(
+            f'{name}: not audio that can be read, or cut off ({error}); allowed are {kinds}'
+        ) from error
+    if len(audio) < stated:
+        raise BadInput(
+            f'{name}: cut off, {len(audio)} of {stated} frames can be read; give the whole file'
+        )
+    if not len(audio):
+        raise BadInput(f'{name}: holds no samples; needed is at least one')
+    if num_channels > 2:
+        raise BadInput(f'{name}: {num_channels} channels; allowed are 1 and 2')
+    if not np.isfinite(audio).all():
+        raise BadInput(f'{name}: holds samples that are not finite numbers; give a sound file')
+    return audio, rate
+
+
+def write_flac(path: epath.PathLike, audio: np.ndarray, *, bits: int = 24) -> None:
+    """Writes `[sample, 2]` within [-1, 1] at 48 kHz as FLAC with 16 or 24 bits."""
+    if not np.abs(audio).max(initial=0.0) <= 1.0:
+        raise ValueError('audio must be finite and lie in [-1, 1]')
+    buffer = io.BytesIO()
+    soundfile.write(buffer, audio, RATE, format='FLAC', subtype=f'PCM_{bits}')
+    epath.Path(path).write_bytes(buffer.getvalue())
+
+
+def missing_bytes(data: bytes) -> int:
+    """How many bytes a WAV, AIFF or Ogg file lacks at its end at least; 0 for other formats."""
+    match data[:4]:
+        case b'RIFF' | b'RF64' | b'BW64':
+            return _missing_in_chunks(data, '<', b'data')
+        case b'FORM':
+            return _missing_in_chunks(data, '>', b'SSND')
+        case b'OggS':
+            return _missing_in_ogg(data)
+    return 0
+
+
+def _missing_in_chunks(data: bytes, endian: str, wanted: bytes) -> int:
+    """Walks IFF chunks (8 bytes of name and length, content, even padding) to the samples."""
+    at, long_length = 12, None
+    while at + 8 <= len(data):
+        name, length = struct.unpack_from(f'{endian}4sI', data, at)
+        if name == b'ds64' and at + 24 <= len(data):
+            (long_length,) = struct.unpack_from('<Q', data, at + 16)
+        if name == wanted:
+            if length == STREAMED:
+                length = long_length if long_length is not None else 0
+            return max(0, at + 8 + length - len(data))
+        at += 8 + length + length % 2
+    return max(1, at - len(data))
+
+
+def _missing_in_ogg(data: bytes) -> int:
+    """1 unless the last page is whole and marked as the last of its stream."""
+    at = data.rfind(b'OggS')
+    header = data[at : at + 27]
+    if len(header) < 27:
+        return 27 - len(header)
+    segments = data[at + 27 : at + 27 + header[26]]
+    end = at + 27 + header[26] + sum(segments)
+    marked_last = bool(header[5] & 4)
+    return max(end - len(data), 0 if marked_last else 1)
+
+
+def _read_bytes(path: epath.PathLike) -> bytes:
+    try:
+        return epath.Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = 'is a folder' if isinstance(error, IsADirectoryError) else 'cannot be opened'
+        raise BadInput(
+            f'{path}: {reason}; allowed is a sound file: {", ".join(FORMATS)}'
+        ) from error

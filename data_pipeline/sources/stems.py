@@ -1,0 +1,135 @@
+"""The source 'stems:DIR': any folder of songs, one folder a song, one sound file a stem.
+
+A file's track follows from its name: the first of these rules that matches, else 'instrument'.
+
+    mix, mixture                            ignored: the mix is the sum of the stems
+    drum, perc                              drums
+    bass (but not bassoon)                  bass
+    melody, vocal, lead, voice              melody
+
+Files of one track are added; shorter files are padded with silence. Levels are left alone, unless
+a stem or the sum would pass full scale: then one gain lowers the whole song, and is noted in its
+tags. `prompt.txt` in a song's folder, if there, is its prompt.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from etils import epath
+
+from data_pipeline.audio import FORMATS, read_audio
+from data_pipeline.prompts import compose_prompt
+from data_pipeline.records import digest
+from data_pipeline.sources.source import Entry, Material
+from jen1composer.errors import BadInput
+from jen1composer.tracks import TRACKS
+
+RULES = (
+    (re.compile(r'^(mix|mixture)$'), None),
+    (re.compile(r'drum|perc'), 'drums'),
+    (re.compile(r'bass(?!oon)'), 'bass'),
+    (re.compile(r'melody|vocal|lead|voice'), 'melody'),
+)
+CEILING = 0.999
+PROMPT_FILE = 'prompt.txt'
+
+
+def track_of(name: str) -> str | None:
+    """The track of a file by its name without suffix; None for a mix, which is ignored."""
+    name = name.lower()
+    return next((track for rule, track in RULES if rule.search(name)), 'instrument')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stems:
+    """The source 'stems:DIR'.
+
+    Attributes:
+        folder: DIR.
+    """
+
+    folder: str
+
+    name = 'stems'
+    settings = {'rules': [[r.pattern, t] for r, t in RULES], 'ceiling': CEILING}  # noqa: RUF012
+
+    def entries(self, num_songs: int | None) -> Sequence[Entry]:
+        """One entry a subfolder, by name; with `num_songs` the first of them."""
+        root = epath.Path(self.folder)
+        if not root.is_dir():
+            raise BadInput(f'--source=stems:{self.folder}: no such folder; give a folder of songs')
+        folders = sorted(
+            path for path in root.iterdir() if path.is_dir() and not path.name.startswith('.')
+        )
+        if num_songs is not None and num_songs > len(folders):
+            raise BadInput(
+                f'--songs={num_songs}: {self.folder} has {len(folders)}; allowed is 1 to that'
+            )
+        return [
+            Entry(
+                id=song_id(path.name),
+                title=path.name,
+                where=str(path),
+                tracks=tuple(t for t in TRACKS if any(t == k for k, _ in stem_files(path))),
+                version=folder_version(path),
+            )
+            for path in folders[:num_songs]
+        ]
+
+    def load(self, entry: Entry) -> Material:
+        """Reads, resamples and adds up the files of one song."""
+        folder = epath.Path(entry.where)
+        files = stem_files(folder)
+        if not files:
+            raise BadInput(f'{folder}: no stems; needed is at least one of {", ".join(FORMATS)}')
+        sha256 = hashlib.sha256()
+        heard: dict[str, list[str]] = {}
+        read: list[tuple[int, np.ndarray]] = []
+        for track, path in files:
+            sha256.update(path.name.encode() + b'\0' + hashlib.sha256(path.read_bytes()).digest())
+            heard.setdefault(track, []).append(re.sub(r'[\W_]+', ' ', path.stem).strip().lower())
+            read.append((TRACKS.index(track), read_audio(path)))
+        longest = max(len(audio) for _, audio in read)
+        stems = np.zeros((len(TRACKS), longest, 2), np.float32)
+        for k, audio in read:
+            stems[k, : len(audio)] += audio
+        peak = float(max(np.abs(stems).max(), np.abs(stems.sum(axis=0)).max()))
+        if peak == 0:
+            raise BadInput(f'{folder}: all stems are silent; needed is one that is not')
+        gain = min(1.0, CEILING / peak)
+        stems *= np.float32(gain)
+        tags = {'instruments': heard, 'gain_db': round(20 * float(np.log10(gain)), 2)}
+        written = folder / PROMPT_FILE
+        if written.exists():
+            prompt = ' '.join(written.read_text().split())
+            sha256.update(prompt.encode())
+        else:
+            prompt = compose_prompt(entry.id, tags)
+        return Material(stems=stems, tags=tags, prompt=prompt, sha256=sha256.hexdigest())
+
+
+def stem_files(folder: epath.Path) -> list[tuple[str, epath.Path]]:
+    """The (track, file) of a song's folder, by name; a mix and files of other kinds left out."""
+    named = (
+        (track_of(path.stem), path)
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in FORMATS and not path.name.startswith('.')
+    )
+    return [(track, path) for track, path in named if track is not None]
+
+
+def folder_version(folder: epath.Path) -> str:
+    """Names, sizes and times of a folder's files, in one hash."""
+    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    return digest([[name, stat.length, stat.mtime] for name, stat in stats])
+
+
+def song_id(name: str) -> str:
+    """A file name that is safe everywhere; where it differs from `name`, a hash keeps it unique."""
+    safe = re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.')
+    if safe == name:
+        return name
+    return f'{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}'
