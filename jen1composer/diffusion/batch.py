@@ -7,11 +7,11 @@ encoded apart and arrive apart.
 """
 
 import dataclasses
+from typing import Any, TypeAlias
 
 import jax
-import numpy as np
 
-Array = jax.Array | np.ndarray
+Array: TypeAlias = Any  # numpy.ndarray on the host, jax.Array on the devices
 
 
 @jax.tree_util.register_dataclass

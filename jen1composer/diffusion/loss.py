@@ -4,9 +4,9 @@
 (2) loss[b]  = mean of e[b, k] over the targets k of example b
 (3) loss     = mean of loss[b] over the batch
 
-A given or marginalised track has no term: the network's output there is never used. (2) weighs every
-example alike, however many targets its task has, so a stage of the curriculum changes what is asked
-and not how loudly.
+A given or marginalised track has no term: the network's output there is never used. (2) weighs
+every example alike, however many targets its task has, so a stage of the curriculum changes what is
+asked and not how loudly.
 """
 
 import jax

@@ -2,8 +2,8 @@
 
 A step takes every track from its own t_now to its own t_next <= t_now. Given tracks stay at 0 and
 marginalised ones at 1: a track that does not move is returned bit for bit, and is masked before any
-division, because log-SNR is infinite at both ends. What a solver remembers it keeps per row, so rows
-at different steps of different requests can share a batch.
+division, because log-SNR is infinite at both ends. What a solver remembers it keeps per row, so
+rows at different steps of different requests can share a batch.
 
 With alpha, sigma, lambda = log(alpha / sigma) at `s` (now) and `n` (next), and the denoiser's
 estimate D of x_0 at now, both solvers are
@@ -14,8 +14,8 @@ estimate D of x_0 at now, both solvers are
 (3) DPM-Solver++ 2M   D' = D + (h / 2 h_p) (D - D_p),                    (arXiv 2211.01095)
                       h = lambda_n - lambda_s,  h_p = lambda_s - lambda_p
 
-where `p` is the step before. (1) is finite at both ends: sigma_s = 1 at t = 1, and x_n = D' at t = 0.
-(3) falls back to (2) where h or h_p is infinite, that is in the first two steps and the last.
+where `p` is the step before. (1) is finite at both ends: sigma_s = 1 at t = 1, and x_n = D' at
+t = 0. (3) falls back to (2) where h or h_p is infinite: in the first two steps and the last.
 """
 
 import dataclasses

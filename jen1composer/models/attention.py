@@ -8,8 +8,9 @@ Letters: B batch, T query frame, S key position, H head, D head width. Padded po
 are set to zero before anything is computed from them, so that a NaN there cannot spread as 0 x NaN,
 and their logits to the most negative number, so that they take no attention.
 
-Self-attention turns queries and keys by an angle proportional to their frame (rotary embedding, arXiv
-2104.09864), so that logits depend on the distance between frames and not on where a window starts.
+Self-attention turns queries and keys by an angle proportional to their frame (rotary embedding,
+arXiv 2104.09864), so that logits depend on the distance between frames and not on where a window
+starts.
 """
 
 import flax.linen as nn
@@ -20,7 +21,7 @@ from jen1composer.models.layers import Dense, RMSNorm
 
 
 def rotate(x: jax.Array, longest: float = 1000.0) -> jax.Array:
-    """Rotary embedding of `[batch, frame, head, width]`; `longest` period in units of 2 pi frames."""
+    """Rotary embedding of `[batch, frame, head, width]`; periods up to 2 pi `longest` frames."""
     half = x.shape[-1] // 2
     frequency = longest ** -(jnp.arange(half) / half)
     angle = jnp.arange(x.shape[1])[:, None, None] * frequency  # [frame, 1, width / 2]
@@ -42,7 +43,7 @@ class Attention(nn.Module):
         context: jax.Array | None = None,
         context_mask: jax.Array | None = None,
     ) -> jax.Array:
-        """Attends to `context` [batch, token, width] where `context_mask` is True, or to x itself."""
+        """Attends to `context` [batch, token, width] where `context_mask` is True, or to x."""
         channels = x.shape[-1]
         heads = channels // self.head_width
         if heads * self.head_width != channels:

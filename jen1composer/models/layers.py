@@ -14,6 +14,7 @@ would make a chunk of a song differ from the whole (paper.md, "Where it leaks th
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import flax.linen as nn
 import jax
@@ -24,6 +25,18 @@ Initializer = Callable[..., jax.Array]
 lecun = nn.initializers.variance_scaling(1.0, 'fan_in', 'truncated_normal')
 zeros = nn.initializers.zeros_init()
 ones = nn.initializers.ones_init()
+
+
+def parameter(
+    module: nn.Module,
+    name: str,
+    init: Initializer,
+    axes: tuple[str | None, ...],
+    shape: tuple[int, ...],
+) -> jax.Array:
+    """A float32 weight of `module` that carries the logical names of its axes."""
+    value = module.param(name, nn.with_logical_partitioning(init, axes), shape)
+    return cast(jax.Array, value)  # flax unboxes it within `apply`
 
 
 class Dense(nn.Module):
@@ -37,16 +50,12 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param(
-            'kernel',
-            nn.with_logical_partitioning(self.kernel_init, self.axes),
-            (x.shape[-1], self.features),
+        kernel = parameter(
+            self, 'kernel', self.kernel_init, self.axes, (x.shape[-1], self.features)
         )
         y = jnp.einsum('...i,io->...o', x.astype(self.dtype), kernel.astype(self.dtype))
         if self.use_bias:
-            bias = self.param(
-                'bias', nn.with_logical_partitioning(zeros, ('norm',)), (self.features,)
-            )
+            bias = parameter(self, 'bias', zeros, ('norm',), (self.features,))
             y = y + bias.astype(self.dtype)
         return y
 
@@ -68,12 +77,10 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.width % 2 == 0:
             raise ValueError(f'Conv.width: {self.width}; allowed are odd widths')
-        kernel = self.param(
-            'kernel',
-            nn.with_logical_partitioning(self.kernel_init, (None, 'conv_in', 'conv_out')),
-            (self.width, x.shape[-1], self.features),
-        )
-        bias = self.param('bias', nn.with_logical_partitioning(zeros, ('norm',)), (self.features,))
+        axes = (None, 'conv_in', 'conv_out')
+        shape = (self.width, x.shape[-1], self.features)
+        kernel = parameter(self, 'kernel', self.kernel_init, axes, shape)
+        bias = parameter(self, 'bias', zeros, ('norm',), (self.features,))
         half = self.dilation * (self.width // 2)
         y = jax.lax.conv_general_dilated(
             x.astype(self.dtype),
@@ -97,7 +104,7 @@ class RMSNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        scale = self.param('scale', nn.with_logical_partitioning(ones, ('norm',)), (x.shape[-1],))
+        scale = parameter(self, 'scale', ones, ('norm',), (x.shape[-1],))
         x32 = x.astype(jnp.float32)
         power = jnp.mean(jnp.square(x32), axis=-1, keepdims=True)
         return (x32 * jax.lax.rsqrt(power + self.epsilon) * scale).astype(self.dtype)

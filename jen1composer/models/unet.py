@@ -7,11 +7,11 @@
     and scales and shifts the features inside each residual block: h (1 + scale(c)) + shift(c).
 (3) Cross-attention looks at one context: the prompt's token states (or a learned null in their
     place), the task prefix's token states, and a learned token for each track's role.
-(4) Levels are halved in length by merging neighbouring frames into one (a matrix) and restored by the
-    transposed shape; skips are concatenated.
+(4) A level is shorter than the one above because neighbouring frames are merged into one (a
+    matrix); on the way up another matrix splits them again, and skips are concatenated.
 
-Nothing is normalised over time or across the concatenated ends, where tracks stand side by side. The
-last layer starts at zero, so the first prediction is 0 and the first v-loss is 1 on white latents.
+Nothing is normalised over time or across the concatenated ends, where tracks stand side by side.
+The last layer starts at zero, so the first prediction is 0 and the first v-loss 1 on white latents.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 
 from jen1composer.diffusion.batch import Task, Text
 from jen1composer.models.attention import Attention, FeedForward
-from jen1composer.models.layers import Conv, Dense, RMSNorm, lecun, zeros
+from jen1composer.models.layers import Conv, Dense, RMSNorm, lecun, parameter, zeros
 from jen1composer.tracks import Role
 
 
@@ -153,7 +153,7 @@ class TimeCondition(nn.Module):
 
 
 class Context(nn.Module):
-    """Equation (3): the tokens that cross-attention looks at, `[batch, token, width]`, and a mask."""
+    """Equation (3): what cross-attention looks at, `[batch, token, width]`, and its mask."""
 
     config: UNetConfig
 
@@ -163,20 +163,17 @@ class Context(nn.Module):
         batch, num_tokens, width = text.prompt.shape
         if width != config.text_width:
             raise ValueError(f'text states are {width} wide; the UNet takes {config.text_width}')
-        null = self.param('null', nn.with_logical_partitioning(lecun, (None, 'norm')), (1, width))
+        null = parameter(self, 'null', lecun, (None, 'norm'), (1, width))
         keep = text.use_prompt[:, None]  # [batch, 1]
         first = jnp.arange(num_tokens) == 0  # the null is one token
         states = [jnp.where(keep[..., None], text.prompt, null)]
         masks = [jnp.where(keep, text.prompt_mask, first)]
         if config.use_prefix:
-            states.append(text.prefix)
-            masks.append(text.prefix_mask)
+            states.append(jnp.asarray(text.prefix))
+            masks.append(jnp.asarray(text.prefix_mask))
         if config.use_role_tokens:
-            table = self.param(
-                'role_tokens',
-                nn.with_logical_partitioning(lecun, (None, 'norm')),
-                (config.num_tracks * len(Role), width),
-            )
+            rows = config.num_tracks * len(Role)
+            table = parameter(self, 'role_tokens', lecun, (None, 'norm'), (rows, width))
             row = task.roles + len(Role) * jnp.arange(config.num_tracks)  # [batch, track]
             states.append(table[row])
             masks.append(jnp.ones((batch, config.num_tracks), bool))

@@ -1,7 +1,7 @@
 """Strategies: for each logical axis, the mesh axis it is split over.
 
-A layer names the logical axes of its weights; a strategy says what becomes of each name. So the same
-network trains under every strategy, and comparing two of them changes one word of a config.
+A layer names the logical axes of its weights; a strategy says what becomes of each name. So the
+same network trains under every strategy, and comparing two of them changes one word of a config.
 
     dp      every device holds all weights, the batch is split over all devices
     fsdp    the batch as in dp; each large weight is also split over `fsdp` by its input channels

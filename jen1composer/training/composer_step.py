@@ -33,7 +33,7 @@ class DiffusionConfig:
     """How latents are corrupted and what is predicted."""
 
     prediction: Prediction = Prediction.V
-    schedule: Schedule = CosineSchedule()
+    schedule: Schedule = dataclasses.field(default_factory=CosineSchedule)
     prompt_dropout: float = 0.2  # JEN-1
 
 
@@ -41,7 +41,7 @@ def make_predictor(model: nn.Module, params: PyTree) -> Predictor:
     """The network with its weights as a function of (x, t, task, text)."""
 
     def predict(x: jax.Array, t: jax.Array, task: Task, text: Text) -> jax.Array:
-        return model.apply({'params': params}, x, t, task, text)
+        return jnp.asarray(model.apply({'params': params}, x, t, task, text))
 
     return predict
 
