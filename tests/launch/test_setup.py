@@ -1,6 +1,9 @@
 """The exact versions that are installed are ones that pyproject.toml asks for."""
 
+import os
 import pathlib
+import shutil
+import subprocess
 import tomllib
 
 import pytest
@@ -30,3 +33,19 @@ def test_every_dependency_is_installed_in_a_version_that_is_asked_for(python):
 def test_a_list_names_no_address(python):
     text = (ROOT / 'launch' / f'constraints-{python}.txt').read_text()
     assert not any(word in text for word in ('://', '@', '--index', '--find'))
+
+
+def test_a_python_that_does_not_do_is_refused_in_one_line(tmp_path):
+    (tmp_path / 'launch').mkdir()
+    shutil.copy(ROOT / 'launch' / 'setup.sh', tmp_path / 'launch')
+    run = subprocess.run(
+        ['bash', str(tmp_path / 'launch' / 'setup.sh')],
+        env={**os.environ, 'PYTHON': 'no-such-python'},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stdout) == (2, '')
+    assert run.stderr.startswith('error: this needs Python 3.11, 3.12 or 3.13')
+    assert 'no-such-python is not there' in run.stderr
+    assert run.stderr.count('\n') == 1
+    assert not (tmp_path / '.venv').exists()
