@@ -7,7 +7,7 @@ and by time, so that an interruption costs at most `save_every_s`; a half-writte
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -114,3 +114,16 @@ def check_identity(where: Any, saved: Identity, given: Identity) -> None:
     if differing:
         shown = '; '.join(differing[:3]) + ('; ...' if len(differing) > 3 else '')
         raise BadInput(f'{where}: was written by another config: {shown}; use another folder')
+
+
+def flat_identity(config: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> dict[str, Any]:
+    """A nested config as flat JSON values by dotted key, without the top-level keys in `ignore`."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in ignore:
+            continue
+        if isinstance(value, Mapping) or hasattr(value, 'items'):
+            flat |= {f'{key}.{inner}': v for inner, v in flat_identity(value).items()}
+        else:
+            flat[key] = list(value) if isinstance(value, tuple) else value
+    return flat

@@ -1,0 +1,67 @@
+"""The demo's composer: four tracks of Freedoom, 2 M parameters, two stages of the curriculum.
+
+  python -m launch.train_composer --config=configs/demo.py --workdir=demo/composer \
+      --config.data.latents=demo/latents --config.data.autoencoder=demo/autoencoder
+
+`configs/demo.py:quick` is the same model for a fraction of the steps, for tests.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(arg: str = '') -> ConfigDict:
+    """`arg` is '' or 'quick'."""
+    if arg not in ('', 'quick'):
+        raise ValueError(f"argument {arg!r}; allowed are '' and 'quick'")
+    quick = arg == 'quick'
+    stage_steps = 60 if quick else 1500
+    config = ConfigDict()
+    config.seed = 0
+    config.batch = 16
+
+    config.data = ConfigDict()
+    config.data.latents = 'demo/latents'  # from launch.encode_latents
+    config.data.autoencoder = 'demo/autoencoder'  # workdir of launch.train_autoencoder
+    config.data.window_frames = 128  # 5.12 s at 25 frames a second
+
+    # One track first, then up to all four; the last stage keeps the earlier ones.
+    config.curriculum = ConfigDict()
+    config.curriculum.stage_steps = (stage_steps, stage_steps)
+    config.curriculum.max_targets = (1, 4)
+    config.curriculum.newest_share = 0.5
+    config.curriculum.p_given = 0.5
+
+    config.model = ConfigDict()
+    config.model.channels = (128, 160, 192)
+    config.model.factors = (1, 2, 2)
+    config.model.blocks = (1, 1, 1)
+    config.model.attentions = (0, 0, 1)
+    config.model.head_width = 32
+    config.model.feed_forward = 2
+    config.model.condition_width = 128
+    config.model.use_prefix = True
+    config.model.use_role_tokens = True
+    config.model.dtype = 'float32'
+
+    config.diffusion = ConfigDict()
+    config.diffusion.prediction = 'v'
+    config.diffusion.prompt_dropout = 0.2
+
+    config.optimizer = ConfigDict()
+    config.optimizer.peak_learning_rate = 1e-3
+    config.optimizer.warmup_steps = 20 if quick else 100
+    config.optimizer.weight_decay = 0.01
+    config.optimizer.clip_norm = 1.0
+    config.ema_decay = 0.99 if quick else 0.995
+
+    config.sharding = ConfigDict()
+    config.sharding.strategy = 'dp'  # or fsdp
+    config.sharding.data = -1  # devices along each mesh axis; -1 takes what is left
+    config.sharding.fsdp = 1
+
+    config.loop = ConfigDict()
+    config.loop.log_every = 20 if quick else 50
+    config.loop.evaluate_every = 60 if quick else 500
+    config.loop.save_every_s = 30.0
+    config.validation_batches = 2 if quick else 4
+    return config

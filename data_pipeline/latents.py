@@ -1,0 +1,236 @@
+"""Encoded music on disk: clips of whitened latents with the text that goes with them.
+
+    DIR/clips/<song id>.array_record   one clip a record: float16 [track, frame, channel]
+    DIR/text.safetensors               token states of every distinct prompt and every task prefix
+    DIR/manifest.json                  what encoded it, and where each clip lies; written last
+
+A song is encoded whole and cut into clips of equal length side by side; the last one is aligned
+with the song's end and may overlap. A song's clips are written aside and renamed, and an encoding
+that is run again keeps the songs that are whole. The encoder is handed in: no model is known here.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from array_record.python.array_record_data_source import ArrayRecordDataSource
+from array_record.python.array_record_module import ArrayRecordWriter
+from etils import epath
+from safetensors.numpy import load_file, save_file
+
+from data_pipeline.records import READER_OPTIONS, WRITER_OPTIONS, Prepared, Song, digest, write_json
+from jen1composer.errors import BadInput
+from jen1composer.tracks import task_prefix
+
+VERSION = 1
+
+Encode = Callable[[np.ndarray], np.ndarray]  # [track, sample, 2] -> [track, frame, channel]
+EncodeText = Callable[[list[str]], tuple[np.ndarray, np.ndarray]]  # -> states, mask
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clips:
+    """The clips of one song."""
+
+    id: str
+    split: str
+    prompt: str
+    num_frames: int  # of the whole song
+    starts: tuple[int, ...]  # first frame of each clip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LatentManifest:
+    """What a folder of latents holds and what made it."""
+
+    version: int = VERSION
+    tracks: tuple[str, ...]
+    clip_frames: int
+    channels: int
+    hop_samples: int
+    data_fingerprint: str  # of the prepared folder
+    autoencoder_fingerprint: str
+    text_fingerprint: str
+    prompts: tuple[str, ...]  # row r of the prompt table is prompts[r]
+    songs: tuple[Clips, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides the batches drawn from here."""
+        return digest(dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextTables:
+    """Token states of each prompt and of each task prefix (row = task id), with masks."""
+
+    prompt: np.ndarray  # [prompt, token, width] float32
+    prompt_mask: np.ndarray  # [prompt, token] bool
+    prefix: np.ndarray  # [2 ** track, token, width] float32; row 0 is no task and holds zeros
+    prefix_mask: np.ndarray  # [2 ** track, token] bool
+
+
+def clip_starts(num_frames: int, clip_frames: int) -> tuple[int, ...]:
+    """First frames of clips side by side, the last aligned with the end; (0,) if shorter."""
+    last = max(0, num_frames - clip_frames)
+    return (*range(0, last, clip_frames), last)
+
+
+def encode_text(tracks: Sequence[str], prompts: Sequence[str], encode: EncodeText) -> TextTables:
+    """Encodes each prompt and each task prefix once, apart from each other."""
+    tasks = range(1, 1 << len(tracks))
+    prefix, prefix_mask = encode([task_prefix(tracks, task) for task in tasks])
+    prefix_mask = prefix_mask[:, : int(prefix_mask.sum(1).max())]  # as long as the longest
+    prefix = prefix[:, : prefix_mask.shape[1]]
+    prompt, prompt_mask = encode(list(prompts))
+    return TextTables(
+        prompt=prompt,
+        prompt_mask=prompt_mask,
+        prefix=np.concatenate([np.zeros_like(prefix[:1]), prefix]),
+        prefix_mask=np.concatenate([np.zeros_like(prefix_mask[:1]), prefix_mask]),
+    )
+
+
+def write_latents(
+    out: epath.PathLike,
+    prepared: Prepared,
+    *,
+    encode: Encode,
+    encode_text_states: EncodeText,
+    clip_frames: int,
+    channels: int,
+    hop_samples: int,
+    autoencoder_fingerprint: str,
+    text_fingerprint: str,
+    progress: Callable[[Sequence[Song]], Iterable[Song]] = lambda songs: songs,
+) -> LatentManifest:
+    """Encodes every song of `prepared` into the folder `out`; see the module docstring.
+
+    Raises BadInput where `out` holds latents of another autoencoder or of other data.
+    """
+    out = epath.Path(out)
+    songs = prepared.songs()
+    origin = {
+        'version': VERSION,
+        'clip_frames': clip_frames,
+        'data_fingerprint': prepared.fingerprint,
+        'autoencoder_fingerprint': autoencoder_fingerprint,
+        'text_fingerprint': text_fingerprint,
+    }
+    _claim(out, origin)
+    prompts = tuple(sorted({song.prompt for song in songs}))
+    manifest = LatentManifest(
+        tracks=prepared.tracks,
+        clip_frames=clip_frames,
+        channels=channels,
+        hop_samples=hop_samples,
+        data_fingerprint=prepared.fingerprint,
+        autoencoder_fingerprint=autoencoder_fingerprint,
+        text_fingerprint=text_fingerprint,
+        prompts=prompts,
+        songs=tuple(
+            Clips(
+                id=song.id,
+                split=song.split,
+                prompt=song.prompt,
+                num_frames=-(-song.num_samples // hop_samples),
+                starts=clip_starts(-(-song.num_samples // hop_samples), clip_frames),
+            )
+            for song in songs
+        ),
+    )
+    for song, clips in zip(progress(songs), manifest.songs, strict=True):
+        path = _clip_file(out, song.id)
+        if not path.exists():
+            num_frames = max(clips.num_frames, clip_frames)  # a short song is padded with silence
+            latents = encode(prepared.read(song, 0, num_frames * hop_samples))
+            _write_clips(path, latents, clips.starts, clip_frames)
+    tables = encode_text(prepared.tracks, prompts, encode_text_states)
+    save_file(dataclasses.asdict(tables), os.fspath(out / 'text.safetensors'))
+    write_json(out / 'manifest.json', dataclasses.asdict(manifest))
+    return manifest
+
+
+class Latents:
+    """A folder of latents, open for reading; usable from many threads."""
+
+    def __init__(self, folder: epath.PathLike):
+        """Opens a folder; raises BadInput, naming it, where it is no whole folder of latents."""
+        self.folder = epath.Path(folder)
+        self.manifest = _read_manifest(self.folder)
+        files = [_clip_file(self.folder, song.id) for song in self.manifest.songs]
+        for file in files:
+            if not file.exists():
+                raise BadInput(f'{file}: missing; run python -m launch.encode_latents again')
+        self.text = TextTables(**load_file(os.fspath(self.folder / 'text.safetensors')))
+        self._records = ArrayRecordDataSource([os.fspath(f) for f in files], READER_OPTIONS)
+        counts = [len(song.starts) for song in self.manifest.songs]
+        self._first = np.concatenate([[0], np.cumsum(counts)])
+        if len(self._records) != self._first[-1]:
+            raise BadInput(
+                f'{self.folder}: holds {len(self._records)} clips, its manifest says '
+                f'{self._first[-1]}; run python -m launch.encode_latents again'
+            )
+
+    def songs(self, split: str) -> list[int]:
+        """Positions in `manifest.songs` of the songs of a split."""
+        return [i for i, song in enumerate(self.manifest.songs) if song.split == split]
+
+    def read(self, song: int, clip: int) -> np.ndarray:
+        """One clip, float32 `[track, frame, channel]`."""
+        manifest = self.manifest
+        data = self._records[int(self._first[song]) + clip]
+        shape = (len(manifest.tracks), manifest.clip_frames, manifest.channels)
+        return np.frombuffer(data, '<f2').reshape(shape).astype(np.float32)
+
+
+def _clip_file(folder: epath.Path, song_id: str) -> epath.Path:
+    return folder / 'clips' / f'{song_id}.array_record'
+
+
+def _write_clips(
+    path: epath.Path, latents: np.ndarray, starts: Sequence[int], clip_frames: int
+) -> None:
+    aside = path.with_name(f'{path.name}.{os.getpid()}.aside')
+    writer = ArrayRecordWriter(os.fspath(aside), WRITER_OPTIONS)
+    for start in starts:
+        clip = latents[:, start : start + clip_frames].astype('<f2')
+        writer.write(np.ascontiguousarray(clip).tobytes())
+    writer.close()
+    aside.replace(path)
+
+
+def _claim(out: epath.Path, origin: Mapping[str, Any]) -> None:
+    """Notes in `out` what encodes into it; refuses a folder that something else encoded into."""
+    path = out / 'origin.json'
+    if path.exists():
+        found = json.loads(path.read_text())
+        for key, value in origin.items():
+            if found.get(key) != value:
+                raise BadInput(
+                    f'{out}: holds latents whose {key} is {found.get(key)}, not {value}; '
+                    'encode into another folder'
+                )
+        return
+    (out / 'clips').mkdir(parents=True, exist_ok=True)
+    write_json(path, origin)
+
+
+def _read_manifest(folder: epath.Path) -> LatentManifest:
+    path = folder / 'manifest.json'
+    try:
+        value = json.loads(path.read_text())
+        songs = tuple(Clips(**{**s, 'starts': tuple(s['starts'])}) for s in value.pop('songs'))
+        value |= {key: tuple(value[key]) for key in ('tracks', 'prompts')}
+        manifest = LatentManifest(**value, songs=songs)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(
+            f'{folder}: not a folder of latents ({type(error).__name__}: {error}); '
+            'make one with python -m launch.encode_latents'
+        ) from error
+    if manifest.version != VERSION:
+        raise BadInput(f'{path}: version {manifest.version}; allowed is {VERSION}')
+    return manifest

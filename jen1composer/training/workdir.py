@@ -1,0 +1,79 @@
+"""A composer's workdir: all that is needed to make sound, in one folder.
+
+    DIR/composer.json    `ComposerSpec`
+    DIR/autoencoder/     a copy of the codec folder: weights and whitening
+    DIR/checkpoints/     the training state, see `checkpoints`
+    DIR/metrics.jsonl
+
+The text encoder comes from its package and is pinned by its hash.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+from jen1composer.diffusion.prediction import Prediction
+from jen1composer.errors import BadInput
+from jen1composer.models.unet import UNetConfig
+
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComposerSpec:
+    """What a trained composer is, apart from its weights."""
+
+    version: int = VERSION
+    tracks: tuple[str, ...]
+    model: UNetConfig
+    prediction: Prediction
+    window_frames: int  # what it was trained on
+    hop_samples: int
+    max_tokens: int  # of a prompt
+    autoencoder_fingerprint: str
+    text_fingerprint: str
+
+
+def write_spec(workdir: epath.PathLike, spec: ComposerSpec) -> None:
+    workdir = epath.Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / 'composer.json').write_text(json.dumps(dataclasses.asdict(spec), indent=1) + '\n')
+
+
+def read_spec(workdir: epath.PathLike) -> ComposerSpec:
+    """Reads `composer.json`; raises BadInput where the folder holds no composer."""
+    path = epath.Path(workdir) / 'composer.json'
+    try:
+        value = json.loads(path.read_text())
+        if value['version'] != VERSION:
+            raise BadInput(f'{path}: version {value["version"]}; allowed is {VERSION}')
+        return ComposerSpec(
+            **value
+            | {
+                'tracks': tuple(value['tracks']),
+                'model': unet_config(value['model']),
+                'prediction': Prediction(value['prediction']),
+            }
+        )
+    except BadInput:
+        raise
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(
+            f'{workdir}: holds no composer ({type(error).__name__}: {error}); allowed is a '
+            'workdir of python -m launch.train_composer'
+        ) from error
+
+
+def unet_config(value: Mapping[str, Any]) -> UNetConfig:
+    """A UNetConfig from a mapping (JSON or a ConfigDict), lists becoming tuples.
+
+    Raises BadInput for a key that a UNet does not have.
+    """
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+    try:
+        return UNetConfig(**fields)
+    except TypeError as error:
+        raise BadInput(f'model: {error}') from error
