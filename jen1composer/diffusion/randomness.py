@@ -9,6 +9,8 @@ import enum
 import jax
 import jax.numpy as jnp
 
+Seed = int | jax.Array  # traced where one compiled sampler serves every seed
+
 
 class Draw(enum.IntEnum):
     """What is drawn; the values are part of the key and so of every result."""
@@ -20,13 +22,13 @@ class Draw(enum.IntEnum):
     LATENT_NOISE = 4
 
 
-def example_keys(seed: int, index: jax.Array, draw: Draw) -> jax.Array:
+def example_keys(seed: Seed, index: jax.Array, draw: Draw) -> jax.Array:
     """One key per example, `[batch]`, from (seed, draw, index); `index` is uint32 [batch]."""
     key = jax.random.fold_in(jax.random.key(seed), int(draw))
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 
 
-def track_noise(seed: int, index: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
+def track_noise(seed: Seed, index: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Standard normal noise `[batch, track, frame, channel]`, independent per example and track.
 
     It is keyed by (seed, example, track): the noise of one track does not depend on how many others
@@ -41,12 +43,12 @@ def track_noise(seed: int, index: jax.Array, shape: tuple[int, int, int]) -> jax
     return jax.vmap(draw)(example_keys(seed, index, Draw.NOISE))
 
 
-def uniform_time(seed: int, index: jax.Array) -> jax.Array:
+def uniform_time(seed: Seed, index: jax.Array) -> jax.Array:
     """t in (0, 1], uniform, `[batch]`: the time shared by the targets of an example."""
     keys = example_keys(seed, index, Draw.TIME)
     return 1.0 - jax.vmap(jax.random.uniform)(keys)  # uniform draws 0 but never 1
 
 
-def chance(seed: int, index: jax.Array, draw: Draw, probability: float) -> jax.Array:
+def chance(seed: Seed, index: jax.Array, draw: Draw, probability: float) -> jax.Array:
     """True with `probability`, per example, `[batch]`."""
     return jax.vmap(jax.random.uniform)(example_keys(seed, index, draw)) < probability

@@ -44,7 +44,8 @@ class SolverState:
 class Stepper(Protocol):
     """One step of a solver."""
 
-    schedule: Schedule
+    @property
+    def schedule(self) -> Schedule: ...
 
     def step(
         self,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
@@ -77,11 +78,11 @@ class Checkpoints:
         self._manager.close()
 
 
-def restore_ema(folder: epath.PathLike, abstract_params: Any) -> tuple[Any, int]:
-    """The averaged weights of the newest checkpoint in `folder`, and its step.
+def restore_ema(folder: epath.PathLike) -> tuple[Any, int]:
+    """The averaged weights of the newest checkpoint in `folder`, as numpy arrays, and its step.
 
-    Only the moving average is read, on one device, whatever the run that wrote it ran on.
-    Raises BadInput where there is no checkpoint or it does not fit `abstract_params`.
+    Nothing else is read, and no device or mesh need be there that wrote it.
+    Raises BadInput where there is no checkpoint.
     """
     folder = epath.Path(folder)
     step = None
@@ -90,15 +91,14 @@ def restore_ema(folder: epath.PathLike, abstract_params: Any) -> tuple[Any, int]
             step = manager.latest_step()
     if step is None:
         raise BadInput(f'{folder}: holds no checkpoint; allowed is a folder a run has saved into')
-    placement = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    target = {'ema': jax.tree.map(lambda _: 0, abstract_params)}
-    restore_args = jax.tree.map(lambda _: ocp.ArrayRestoreArgs(sharding=placement), target)
+    path = folder / str(step) / 'state'
     with ocp.PyTreeCheckpointer() as checkpointer:
+        saved = checkpointer.metadata(path).item_metadata.tree['ema']
+        target = {'ema': jax.tree.map(lambda _: 0, saved)}
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), target)
         tree = checkpointer.restore(
-            folder / str(step) / 'state',
-            args=ocp.args.PyTreeRestore(
-                item=target, restore_args=restore_args, partial_restore=True
-            ),
+            path,
+            args=ocp.args.PyTreeRestore(item=target, restore_args=as_numpy, partial_restore=True),
         )
     return tree['ema'], step
 

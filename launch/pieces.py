@@ -1,0 +1,59 @@
+"""A composition as a folder: one FLAC per track, the mix, and `piece.json` that says what it is."""
+
+import json
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from data_pipeline.audio import write_flac
+from jen1composer.generation.composer import SAMPLE_RATE, Composition
+from jen1composer.generation.request import Request
+
+SILENT_DB = -60.0
+
+
+def write_piece(
+    folder: epath.PathLike, composition: Composition, request: Request
+) -> dict[str, Any]:
+    """Writes the folder and returns what `piece.json` says.
+
+    A given track is written as it came. A generated one that would clip is made quieter, and so is
+    the mix, each by a gain that is stated; the mix is the sum of the tracks as written.
+    """
+    folder = epath.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    gains = {name: _gain(take.peak) for name, take in composition.takes.items()}
+    written = {name: take.audio * gains[name] for name, take in composition.takes.items()}
+    mix = np.sum(list(written.values()), axis=0)
+    mix_gain = _gain(float(np.abs(mix).max()))
+    for name, audio in written.items():
+        write_flac(folder / f'{name}.flac', audio)
+    write_flac(folder / 'mix.flac', mix * mix_gain)
+    facts = {
+        'prompt': request.prompt,
+        'seed': request.seed,
+        'seconds': len(mix) / SAMPLE_RATE,
+        'steps': request.num_steps,
+        'guidance': request.text_guidance,
+        'trained_steps': composition.step,
+        'tracks': {
+            name: {
+                'role': take.role.name.lower(),
+                'file': f'{name}.flac',
+                'rms_db': round(take.rms_db, 1),
+                'peak': round(take.peak, 3),
+                'gain': round(gains[name], 4),
+            }
+            | ({'warning': 'silent'} if take.rms_db < SILENT_DB else {})
+            for name, take in composition.takes.items()
+        },
+        'mix': {'file': 'mix.flac', 'gain': round(mix_gain, 4)},
+    }
+    (folder / 'piece.json').write_text(json.dumps(facts, indent=1) + '\n')
+    return facts
+
+
+def _gain(peak: float) -> float:
+    """1, or what brings a peak above full scale just below it."""
+    return 1.0 if peak <= 1.0 else 0.99 / peak
