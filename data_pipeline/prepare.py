@@ -125,12 +125,13 @@ def split_songs(entries: Sequence[Entry]) -> dict[str, str]:
 
 def make_song(source: Source, entry: Entry, folder: epath.Path) -> Song | str:
     """Loads and writes one song, or keeps the one that is there; a broken one gives its reason."""
-    recipe = digest([source.name, dict(source.settings), entry.version])
-    with contextlib.suppress(BadInput):  # Missing or not whole: made now.
-        kept = read_song(folder, entry.id)
-        if kept.recipe == recipe:
-            return kept
     try:
+        sha256 = source.sha256(entry)
+        recipe = digest([source.name, dict(source.settings), sha256])
+        with contextlib.suppress(BadInput):  # Missing or not whole: made now.
+            kept = read_song(folder, entry.id)
+            if kept.recipe == recipe:
+                return kept
         material = source.load(entry)
     except BadInput as error:
         return str(error)
@@ -141,7 +142,7 @@ def make_song(source: Source, entry: Entry, folder: epath.Path) -> Song | str:
         title=entry.title,
         tags=material.tags,
         prompt=material.prompt,
-        source_sha256=material.sha256,
+        source_sha256=sha256,
         recipe=recipe,
     )
 
@@ -192,7 +193,7 @@ def _outcomes(
 
 
 def _die_with_parent() -> None:
-    """Ends this worker when its parent is gone: a killed run must not leave one waiting for ever."""
+    """Ends this worker when its parent is gone: after a kill none must wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
 

@@ -35,7 +35,7 @@ RATE = 48_000
 FULL_SCALE = 32768
 SPLITS = ('train', 'validation', 'test')
 WRITER_OPTIONS = 'group_size:1,uncompressed'
-READER_OPTIONS = {'readahead_buffer_size': '0', 'max_parallelism': '0'}  # For random access.
+READER_OPTIONS = {'max_parallelism': '0'}  # For random access; reading ahead is off by itself.
 ACTIVE_DB = -60.0
 
 
@@ -56,7 +56,8 @@ class Song:
         source_sha256: of what the song was made from.
         audio_sha256: of its records.
         record_bytes: size of the record file.
-        recipe: hash of all that it was made from; a song whose recipe changed is made again.
+        recipe: hash of source_sha256, the source's name and its settings; a song is made again
+            when it changes.
     """
 
     id: str
@@ -203,8 +204,7 @@ def write_manifest(
     quarantined: Sequence[Mapping[str, str]],
 ) -> Manifest:
     """Writes the manifest over songs that carry their split; nothing is written after it."""
-    # The recipe knows the files' times, which say nothing about the music.
-    described = [dataclasses.asdict(dataclasses.replace(song, recipe='')) for song in songs]
+    described = [dataclasses.asdict(song) for song in songs]
     manifest = Manifest(
         source=source,
         settings=settings,
@@ -257,7 +257,7 @@ class Prepared:
     """
 
     def __init__(self, folder: epath.PathLike):
-        """Opens the folder and checks every song's files; raises BadInput for one that is not whole."""
+        """Opens the folder and checks every song's files; raises BadInput if one is not whole."""
         self.folder = epath.Path(folder)
         self.manifest = read_manifest(self.folder)
         self._songs = [

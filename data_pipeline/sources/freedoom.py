@@ -67,10 +67,7 @@ class Freedoom:
             heard = role_coverage(score.notes, roles, score.duration_s)
             tracks = tuple(track for track in TRACKS if heard.get(track, 0) >= MIN_COVERAGE)
             if score.duration_s >= MIN_DURATION_S and len(tracks) >= MIN_TRACKS:
-                version = hashlib.sha256(data).hexdigest()
-                entry = Entry(
-                    id=song_id, title=song_id, where=song_id, tracks=tracks, version=version
-                )
+                entry = Entry(id=song_id, title=song_id, where=song_id, tracks=tracks)
                 rarest = min(heard.get(track, 0.0) for track in TRACKS)
                 low, high = CHOSEN_DURATION_S
                 kept.append((rarest + (low <= score.duration_s <= high), entry))
@@ -81,17 +78,19 @@ class Freedoom:
         richest = sorted(kept, key=lambda pair: -pair[0])[:num_songs]
         return sorted((entry for _, entry in richest), key=lambda entry: entry.id)
 
+    def sha256(self, entry: Entry) -> str:
+        """Of the MIDI file; the font is in the settings."""
+        return hashlib.sha256(self.songs[entry.id]).hexdigest()
+
     def load(self, entry: Entry) -> Material:
         """Renders one song."""
-        data = self.songs[entry.id]
-        score = read_midi(data, entry.where)
+        score = read_midi(self.songs[entry.id], entry.where)
         roles = assign_roles(score.notes, score.duration_s)
         tags = song_tags(score, roles)
         return Material(
             stems=render.render(self.font, score, roles),
             tags=tags,
             prompt=compose_prompt(entry.id, tags),
-            sha256=entry.version,
         )
 
 

@@ -1,8 +1,6 @@
 """The 128 General MIDI programs by the names that a prompt would call them."""
 
-PROGRAMS = tuple(
-    name.strip()
-    for name in """
+NAMES = """
     acoustic piano, bright piano, electric grand piano, honky-tonk piano,
     electric piano, FM electric piano, harpsichord, clavinet,
     celesta, glockenspiel, music box, vibraphone, marimba, xylophone, tubular bells, dulcimer,
@@ -26,5 +24,6 @@ PROGRAMS = tuple(
     sitar, banjo, shamisen, koto, kalimba, bagpipe, fiddle, shanai,
     tinkle bell, agogo, steel drums, woodblock, taiko, melodic tom, synth drum, reverse cymbal,
     fret noise, breath noise, seashore, bird song, telephone ring, helicopter, applause, gunshot
-    """.split(',')
-)
+"""
+
+PROGRAMS = tuple(name.strip() for name in NAMES.split(','))

@@ -21,6 +21,7 @@ from jen1composer.errors import BadInput
 DRUM_CHANNEL = 9
 DRUM_KIT = -1
 MAX_DURATION_S = 3600.0
+DEFAULT_TEMPO = 500_000  # Microseconds a quarter note: 120 bpm.
 
 TONICS = ('C', 'C#', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B')
 # Krumhansl & Kessler (1982), probe tone ratings relative to the tonic.
@@ -66,7 +67,7 @@ def read_midi(data: bytes, name: str) -> Score:
     """
     try:
         file = mido.MidiFile(file=io.BytesIO(data), clip=True)
-        timed = list(_timed(file))
+        timed = _timed(file)
     except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
         raise BadInput(f'{name}: not a MIDI file that can be read ({error})') from error
     messages = [(time, message) for time, message in timed if not message.is_meta]
@@ -81,12 +82,27 @@ def read_midi(data: bytes, name: str) -> Score:
     return Score(messages=messages, notes=notes, duration_s=duration_s, bpm=bpm)
 
 
-def _timed(file: mido.MidiFile) -> Iterable[tuple[float, mido.Message]]:
-    time_s = 0.0
-    for message in file:  # Iterating merges the tracks and gives seconds since the last message.
-        time_s += message.time
-        if message.type != 'sysex':
-            yield time_s, message
+def _timed(file: mido.MidiFile) -> list[tuple[float, mido.Message]]:
+    """Merges the tracks and turns ticks into seconds; keeps channel messages and tempo changes."""
+    if file.type == 2 or file.ticks_per_beat <= 0:
+        raise ValueError('only synchronous tracks with time in beats are understood')
+    ticked: list[tuple[int, mido.Message]] = []
+    for track in file.tracks:
+        tick = 0
+        for message in track:
+            tick += message.time
+            if message.type == 'set_tempo' or not (message.is_meta or message.type == 'sysex'):
+                ticked.append((tick, message))
+    ticked.sort(key=lambda pair: pair[0])  # Stable: tracks stay in order within a tick.
+    timed: list[tuple[float, mido.Message]] = []
+    time_s, last_tick, tempo = 0.0, 0, DEFAULT_TEMPO
+    for tick, message in ticked:
+        time_s += (tick - last_tick) * tempo * 1e-6 / file.ticks_per_beat
+        last_tick = tick
+        if message.type == 'set_tempo':
+            tempo = message.tempo
+        timed.append((time_s, message))
+    return timed
 
 
 def notes_by_part(messages: Iterable[tuple[float, mido.Message]]) -> dict[Part, list[Note]]:
@@ -122,7 +138,7 @@ def part_of(channel: int, program: int) -> Part:
 
 def median_bpm(tempos: Sequence[tuple[float, int]], duration_s: float) -> float:
     """The median over time of (time in seconds, microseconds per quarter note); 120 by default."""
-    starts = [(0.0, 500_000), *tempos, (max(duration_s, 1e-3), 0)]
+    starts = [(0.0, DEFAULT_TEMPO), *tempos, (max(duration_s, 1e-3), 0)]
     spans = [(tempo, max(0.0, b - a)) for (a, tempo), (b, _) in itertools.pairwise(starts)]
     spans.sort()
     middle = sum(length for _, length in spans) / 2

@@ -5,8 +5,9 @@
    General MIDI squares both; the exponents are corrected on the way in.
 2. Place. A file's own panning (CC10) is kept. A channel that names no place, or only the centre,
    gets one: bass, drums and melody in the middle, the accompaniment spread to both sides.
-3. Room. y = x + s h * (x_left + x_right) / 2, where h is stereo noise with an exponential decay, one
-   room for all, and s the track's send. Independent noise left and right is what makes it wide.
+3. Room. y = x + s h * (x_left + x_right) / 2, where h is stereo noise with an exponential decay,
+   one room for all, and s the track's send. What makes it wide is that the noise is independent
+   left and right.
 4. Balance. One gain a track, towards a target loudness while it plays; then one gain for the song,
    towards a target loudness of the mix, lowered where a peak would pass the ceiling.
 
@@ -28,7 +29,7 @@ from jen1composer.tracks import TRACKS
 
 RATE = 48_000
 TAIL_S = 2.0
-SYNTH_GAIN_DB = -12.0
+SYNTH_GAIN_DB = 0.0
 MAX_VOICES = 512
 
 VOLUME_CONTROLS = (7, 11)
@@ -46,7 +47,7 @@ ROOM_SMOOTHING = 0.6  # One-pole low pass: walls swallow treble.
 SEND_DB = {'bass': -26.0, 'drums': -15.0, 'instrument': -9.0, 'melody': -10.0}
 
 TRACK_LUFS = {'bass': -21.0, 'drums': -19.0, 'instrument': -20.0, 'melody': -19.0}
-MAX_TRACK_GAIN_DB = 12.0
+MAX_TRACK_GAIN_DB = 15.0
 MIX_LUFS = -15.0
 CEILING = 0.95
 
@@ -103,12 +104,11 @@ def synthesise(
             done = now
         if message.type == 'program_change':
             program[message.channel] = message.program
-        elif message.type == 'note_on' and message.velocity > 0:
-            if part_of(message.channel, program[message.channel]) not in parts:
-                continue
-        elif message.type == 'control_change' and message.control == PAN_CONTROL:
-            if message.channel in places:
-                continue
+        starts_note = message.type == 'note_on' and message.velocity > 0
+        if starts_note and part_of(message.channel, program[message.channel]) not in parts:
+            continue
+        if message.is_cc(PAN_CONTROL) and message.channel in places:
+            continue
         _send(synth, message)
     if done < len(out):
         synth.render(raw[done * 8 :], False)
@@ -138,9 +138,7 @@ def channel_places(score: Score, roles: Mapping[Part, str]) -> dict[int, int]:
     placed = {
         message.channel
         for _, message in score.messages
-        if message.type == 'control_change'
-        and message.control == PAN_CONTROL
-        and message.value != PAN_CENTRE
+        if message.is_cc(PAN_CONTROL) and message.value != PAN_CENTRE
     }
     free = sorted({p[0] for p, role in roles.items() if role == 'instrument'} - placed)
     return dict(zip(free, itertools.cycle(SPREAD), strict=False))
@@ -165,7 +163,7 @@ def add_room(stem: np.ndarray, send_db: float) -> None:
 
 
 def track_gain(stem: np.ndarray, target_lufs: float) -> np.float32:
-    """The factor that brings a stem to the target while it plays, at most 12 dB either way."""
+    """The factor that brings a stem to the target while it plays, at most 15 dB either way."""
     wanted_db = target_lufs - loudness(stem)
     return np.float32(10 ** (np.clip(wanted_db, -MAX_TRACK_GAIN_DB, MAX_TRACK_GAIN_DB) / 20))
 

@@ -116,7 +116,7 @@ def instruments(
 def role_coverage(
     notes: Mapping[Part, Sequence[Note]], roles: Mapping[Part, str], duration_s: float
 ) -> dict[str, float]:
-    """The fraction of a song's seconds in which each role plays; roles without a part are left out."""
+    """The fraction of a song's seconds in which each role plays; only roles that have a part."""
     return {
         role: coverage(
             (n for part in notes if roles[part] == role for n in notes[part]), duration_s

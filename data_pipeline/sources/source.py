@@ -20,14 +20,12 @@ class Entry:
         title: for people.
         where: the file or folder that errors name.
         tracks: those that have material, as far as is known before loading.
-        version: differs when the files that the song is made from differ.
     """
 
     id: str
     title: str
     where: str
     tracks: tuple[str, ...]
-    version: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +37,11 @@ class Material:
             of their sum lies outside [-1, 1].
         tags: JSON values about the music, such as bpm, key and the instruments of each track.
         prompt: the words that describe it.
-        sha256: of all that was read for it.
     """
 
     stems: np.ndarray
     tags: Mapping[str, object]
     prompt: str
-    sha256: str
 
 
 class Source(Protocol):
@@ -64,6 +60,9 @@ class Source(Protocol):
 
         Raises BadInput if the source cannot be listed, or has fewer songs than asked for.
         """
+
+    def sha256(self, entry: Entry) -> str:
+        """A hash of all that the song is made from. Raises BadInput if that cannot be read."""
 
     def load(self, entry: Entry) -> Material:
         """Reads or renders one song. Raises BadInput if it is broken."""

@@ -22,7 +22,6 @@ from etils import epath
 
 from data_pipeline.audio import FORMATS, read_audio
 from data_pipeline.prompts import compose_prompt
-from data_pipeline.records import digest
 from data_pipeline.sources.source import Entry, Material
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
@@ -74,10 +73,19 @@ class Stems:
                 title=path.name,
                 where=str(path),
                 tracks=tuple(t for t in TRACKS if any(t == k for k, _ in stem_files(path))),
-                version=folder_version(path),
             )
             for path in folders[:num_songs]
         ]
+
+    def sha256(self, entry: Entry) -> str:
+        """Of the names and contents of the stems and the prompt."""
+        folder = epath.Path(entry.where)
+        whole = hashlib.sha256()
+        for path in (*(path for _, path in stem_files(folder)), folder / PROMPT_FILE):
+            if path.exists():
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                whole.update(f'{path.name}\n{content}\n'.encode())
+        return whole.hexdigest()
 
     def load(self, entry: Entry) -> Material:
         """Reads, resamples and adds up the files of one song."""
@@ -85,11 +93,9 @@ class Stems:
         files = stem_files(folder)
         if not files:
             raise BadInput(f'{folder}: no stems; needed is at least one of {", ".join(FORMATS)}')
-        sha256 = hashlib.sha256()
         heard: dict[str, list[str]] = {}
         read: list[tuple[int, np.ndarray]] = []
         for track, path in files:
-            sha256.update(path.name.encode() + b'\0' + hashlib.sha256(path.read_bytes()).digest())
             heard.setdefault(track, []).append(re.sub(r'[\W_]+', ' ', path.stem).strip().lower())
             read.append((TRACKS.index(track), read_audio(path)))
         longest = max(len(audio) for _, audio in read)
@@ -105,10 +111,9 @@ class Stems:
         written = folder / PROMPT_FILE
         if written.exists():
             prompt = ' '.join(written.read_text().split())
-            sha256.update(prompt.encode())
         else:
             prompt = compose_prompt(entry.id, tags)
-        return Material(stems=stems, tags=tags, prompt=prompt, sha256=sha256.hexdigest())
+        return Material(stems=stems, tags=tags, prompt=prompt)
 
 
 def stem_files(folder: epath.Path) -> list[tuple[str, epath.Path]]:
@@ -119,12 +124,6 @@ def stem_files(folder: epath.Path) -> list[tuple[str, epath.Path]]:
         if path.suffix.lower() in FORMATS and not path.name.startswith('.')
     )
     return [(track, path) for track, path in named if track is not None]
-
-
-def folder_version(folder: epath.Path) -> str:
-    """Names, sizes and times of a folder's files, in one hash."""
-    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
-    return digest([[name, stat.length, stat.mtime] for name, stat in stats])
 
 
 def song_id(name: str) -> str:

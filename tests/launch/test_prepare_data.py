@@ -1,0 +1,51 @@
+"""The command: its example works, its errors are one line."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from data_pipeline.records import Prepared
+from tests.data_pipeline.conftest import write_stems
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, '-m', 'launch.prepare_data', *args]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_folder_of_stems(tmp_path: pathlib.Path):
+    music, out = write_stems(tmp_path / 'music', 3), tmp_path / 'out'
+    result = run(f'--source=stems:{music}', f'--out={out}', '--workers=1')
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout.splitlines()[-1])
+    assert summary['songs'] == 3
+    assert summary['fingerprint'] == Prepared(out).fingerprint
+    assert '3 songs, 0.1 minutes' in result.stdout
+
+
+def test_help_shows_an_example():
+    result = run('--help')
+    assert result.returncode == 0
+    assert 'python -m launch.prepare_data --source=freedoom' in result.stdout
+
+
+@pytest.mark.parametrize(
+    'args',
+    [
+        ('--source=midi:x', '--out=OUT'),
+        ('--source=stems:/no/such/folder', '--out=OUT'),
+        ('--source=freedoom', '--out=OUT', '--songs=0'),
+        ('--source=freedoom',),
+    ],
+)
+def test_bad_input_is_one_line_and_no_traceback(args: tuple[str, ...], tmp_path: pathlib.Path):
+    result = run(*(arg.replace('OUT', str(tmp_path / 'out')) for arg in args))
+    assert result.returncode == 2
+    assert result.stderr.startswith('error: ')
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / 'out').exists()
