@@ -14,9 +14,9 @@ With the modified discrete cosine transform as that matrix,
 (3) M[n, k] = sqrt(2/s) sin(pi (n + 1/2) / 2s) cos(pi (n + 1/2 + s/2) (k + 1/2) / s),
     n = 0 .. 2s - 1 positions, k = 0 .. s - 1 frequencies,
 
-the frames are an orthonormal basis: s coefficients for s samples, and overlap-add returns the signal
-(Princen and Bradley 1986: the alias of each half-frame cancels against its neighbour's). The first
-floor(s/2) and the last ceil(s/2) samples lack a neighbour and come back faded.
+the frames are an orthonormal basis: s coefficients for s samples, and overlap-add returns the
+signal (Princen and Bradley 1986: the alias of each half-frame cancels against its neighbour's).
+The first floor(s/2) and the last ceil(s/2) samples lack a neighbour and come back faded.
 """
 
 import jax

@@ -1,0 +1,69 @@
+"""The demo's autoencoder: 25 latent frames a second of 64 channels, 2 M parameters.
+
+  python -m launch.train_autoencoder --config=configs/demo_autoencoder.py \
+      --workdir=demo/autoencoder --config.data=demo/data
+
+`configs/demo_autoencoder.py:quick` is the same model for a fraction of the steps, for tests.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(arg: str = '') -> ConfigDict:
+    """`arg` is '' or 'quick'."""
+    if arg not in ('', 'quick'):
+        raise ValueError(f"argument {arg!r}; allowed are '' and 'quick'")
+    quick = arg == 'quick'
+    config = ConfigDict()
+    config.seed = 0
+    config.data = 'demo/data'  # from launch.prepare_data
+    config.batch = 6
+    config.crop_frames = 24  # 0.96 s
+    config.keep_silent = 0.1  # odds that a silent crop is kept rather than drawn again
+
+    # Levels read downwards, from the sound to the latents: 100 frames a second, then 25.
+    config.model = ConfigDict()
+    config.model.strides = (480, 4)  # hop of 1920 samples
+    config.model.channels = (192, 256)
+    config.model.encoder_blocks = (1, 1)
+    config.model.decoder_blocks = (1, 2)
+    config.model.latent_channels = 64
+    config.model.kernel = 3
+    config.model.bands = 24
+
+    config.task = ConfigDict()
+    config.task.masked_share = 0.05
+    config.task.noise = 0.1
+    config.task.latent_penalty = 0.01
+
+    config.losses = ConfigDict()
+    config.losses.sizes = (2048, 512, 128)
+    config.losses.floor = 1e-3
+    config.losses.log_mel = 1.0
+    config.losses.log_magnitude = 0.3
+    config.losses.waveform = 0.0
+
+    config.optimizer = ConfigDict()
+    config.optimizer.peak_learning_rate = 2e-3
+    config.optimizer.warmup_steps = 20 if quick else 50
+    config.optimizer.weight_decay = 0.01
+    config.optimizer.clip_norm = 1.0
+    config.ema_decay = 0.95 if quick else 0.99
+
+    config.sharding = ConfigDict()
+    config.sharding.strategy = 'dp'  # or fsdp
+    config.sharding.data = -1  # devices along each mesh axis; -1 takes what is left
+    config.sharding.fsdp = 1
+
+    config.loop = ConfigDict()
+    config.loop.total_steps = 80 if quick else 1500
+    config.loop.log_every = 20 if quick else 50
+    config.loop.evaluate_every = 80 if quick else 500
+    config.loop.save_every_s = 30.0
+
+    # Latents that the whitening is fitted on, and crops that the held-out report is about.
+    config.whitening_batches = 4 if quick else 32
+    config.heldout = ConfigDict()
+    config.heldout.seconds = 4.0
+    config.heldout.crops = 8 if quick else 32  # of each split
+    return config

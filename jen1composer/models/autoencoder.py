@@ -1,0 +1,207 @@
+"""The autoencoder: 48 kHz stereo to a slow sequence of latent vectors and back, nothing quantised.
+
+1. Left and right become mid and side, and both become frames of MDCT coefficients
+   (`models.framing`): no layer works at the sample rate, which is what makes a CPU fast enough.
+2. Loudness spans five decades, so the encoder sees arcsinh(coefficient / knee), which is linear
+   below the knee and logarithmic above, and the log power of each of a few bands.
+3. Levels of residual blocks follow; between two levels the frames are grouped and mapped by a
+   matrix. The decoder mirrors them.
+4. The decoder ends in a gain and a shape, as in speech codecs: coefficient = exp(gain of its band,
+   interpolated) x shape. The network need not produce the five decades itself.
+
+Masking and noise on the latents, which make the decoder tolerant, are the training step's.
+
+Normalisation is over the channels of one frame and there is no attention, so that a latent frame
+depends on `encoder_reach` frames of sound on either side and a frame of sound on `decoder_reach`
+latents: long audio is coded in overlapping chunks that equal the whole (`training.codec`).
+"""
+
+import dataclasses
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jen1composer.models import framing
+from jen1composer.models.layers import Conv, Dense, RMSNorm
+
+SAMPLE_RATE = 48_000
+STEREO = 2
+POWER_FLOOR = 1e-9  # -90 dB of full scale, what silence is taken for
+QUIET = -5.0  # log of the gain that the untrained decoder starts with
+
+# A residual branch starts small: the blocks begin near the identity.
+small = nn.initializers.variance_scaling(0.1, 'fan_in', 'truncated_normal')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig:
+    """Sizes; the columns have one entry per level, from the sound to the latents."""
+
+    # levels
+    strides: tuple[int, ...]  # frames of the level before (first: samples) that make one
+    channels: tuple[int, ...]  # width
+    encoder_blocks: tuple[int, ...]  # residual blocks
+    decoder_blocks: tuple[int, ...]
+
+    # structure
+    latent_channels: int
+    kernel: int = 3  # frames a block's convolution sees, odd
+    bands: int = 24  # of gain, on a scale that is linear below `band_corner_hz`
+    band_corner_hz: float = 300.0
+    knee: float = 1e-3  # coefficient where arcsinh turns from linear to logarithmic
+
+    def __post_init__(self) -> None:
+        columns = (self.strides, self.channels, self.encoder_blocks, self.decoder_blocks)
+        if len({len(column) for column in columns}) != 1 or not self.strides:
+            raise ValueError(
+                'AutoencoderConfig: strides, channels, encoder_blocks and decoder_blocks need one '
+                f'entry per level, got {columns}'
+            )
+        if self.kernel % 2 == 0:
+            raise ValueError(f'AutoencoderConfig.kernel: {self.kernel}; allowed are odd widths')
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples from one latent frame to the next."""
+        return math.prod(self.strides)
+
+    @property
+    def latent_rate_hz(self) -> float:
+        return SAMPLE_RATE / self.hop_samples
+
+    @property
+    def encoder_reach(self) -> int:
+        """Frames of sound on each side of its own that a latent frame depends on at most."""
+        first = last = 0  # the span at each level, from the latents down to samples
+        for stride, blocks in reversed(list(zip(self.strides, self.encoder_blocks, strict=True))):
+            first, last = first - blocks * (self.kernel // 2), last + blocks * (self.kernel // 2)
+            first, last = first * stride - stride // 2, (last + 2) * stride - stride // 2 - 1
+        return max(-(first // self.hop_samples), last // self.hop_samples)
+
+    @property
+    def decoder_reach(self) -> int:
+        """Latent frames on each side of its own that a frame of sound depends on at most."""
+        first, last = 0, self.hop_samples - 1  # the span at each level, from samples up to latents
+        for stride, blocks in zip(self.strides, self.decoder_blocks, strict=True):
+            # Position p is covered by the frames i with  i s - s//2 <= p < (i + 2) s - s//2.
+            first, last = (first + stride // 2) // stride - 1, (last + stride // 2) // stride
+            first, last = first - blocks * (self.kernel // 2), last + blocks * (self.kernel // 2)
+        return max(-first, last)
+
+    @property
+    def receptive_field(self) -> int:
+        """Frames to have on each side of a chunk, so that encoding and decoding equal the whole."""
+        return max(self.encoder_reach, self.decoder_reach)
+
+
+def band_weights(config: AutoencoderConfig) -> np.ndarray:
+    """Triangles that interpolate bands over coefficients: `[band, coefficient]`, columns sum to 1.
+
+    The centres are evenly spaced on log(1 + f / corner): linear in the bass, octaves above it.
+    """
+    stride = config.strides[0]
+    frequency_hz = (np.arange(stride) + 0.5) / stride * SAMPLE_RATE / 2
+    pitch = np.log1p(frequency_hz / config.band_corner_hz)
+    centres = np.linspace(pitch[0], pitch[-1], config.bands)
+    spacing = centres[1] - centres[0]
+    triangles = np.maximum(0.0, 1 - np.abs(pitch - centres[:, None]) / spacing)
+    return (triangles / triangles.sum(0)).astype(np.float32)
+
+
+class Block(nn.Module):
+    """x + Dense(silu(Conv(RMSNorm(x)))) on `[batch, frame, channel]`."""
+
+    kernel: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        channels = x.shape[-1]
+        y = Conv(channels, width=self.kernel)(RMSNorm()(x))
+        return x + Dense(channels, kernel_init=small)(nn.silu(y))
+
+
+class Autoencoder(nn.Module):
+    """Stereo sound `[batch, sample, 2]` <-> latents `[batch, frame, channel]`."""
+
+    config: AutoencoderConfig
+
+    def setup(self) -> None:
+        config = self.config
+        self.down = [Dense(channels) for channels in config.channels]
+        self.up = [
+            Dense(2 * stride * channels)
+            for stride, channels in zip(config.strides[1:], config.channels[:-1], strict=True)
+        ]
+        self.encoder_blocks = [
+            [Block(config.kernel) for _ in range(number)] for number in config.encoder_blocks
+        ]
+        self.decoder_blocks = [
+            [Block(config.kernel) for _ in range(number)] for number in config.decoder_blocks
+        ]
+        self.encoder_norm, self.decoder_norm = RMSNorm(), RMSNorm()
+        self.to_latent = Dense(config.latent_channels)
+        self.from_latent = Dense(config.channels[-1])
+        self.gain = Dense(config.bands * STEREO)
+        self.shape = Dense(config.strides[0] * STEREO)
+
+    def __call__(self, waveform: jax.Array) -> jax.Array:
+        return self.decode(self.encode(waveform))
+
+    def encode(self, waveform: jax.Array) -> jax.Array:
+        """`[batch, frame x hop_samples, 2]` -> `[batch, frame, channel]`, float32."""
+        if waveform.shape[1] % self.config.hop_samples:
+            raise ValueError(
+                f'Autoencoder.encode: {waveform.shape[1]} samples; '
+                f'allowed are multiples of {self.config.hop_samples}'
+            )
+        # [batch, frame, frequency, mid and side]
+        coefficients = framing.mdct(rotate_stereo(waveform), self.config.strides[0])
+        h = self._features(coefficients)
+        for level, blocks in enumerate(self.encoder_blocks):
+            if level > 0:
+                h = _flat(framing.frames(h, self.config.strides[level]))
+            h = self.down[level](h)
+            for block in blocks:
+                h = block(h)
+        return self.to_latent(self.encoder_norm(h))
+
+    def decode(self, latents: jax.Array) -> jax.Array:
+        """`[batch, frame, channel]` -> `[batch, frame x hop_samples, 2]`, float32."""
+        h = self.from_latent(latents)
+        for level in reversed(range(len(self.config.strides))):
+            for block in self.decoder_blocks[level]:
+                h = block(h)
+            if level > 0:
+                wide = self.up[level - 1](h)
+                h = framing.overlap_add(
+                    wide.reshape(*h.shape[:2], 2 * self.config.strides[level], -1)
+                )
+        h = self.decoder_norm(h)
+        # [batch, frame, band or frequency, mid and side]
+        gain = self.gain(h).reshape(*h.shape[:2], -1, STEREO) + QUIET
+        shape = self.shape(h).reshape(*h.shape[:2], -1, STEREO)
+        log_gain = jnp.einsum('BFNC,NK->BFKC', gain, band_weights(self.config))
+        return rotate_stereo(framing.inverse_mdct(shape * jnp.exp(log_gain)))
+
+    def _features(self, coefficients: jax.Array) -> jax.Array:
+        """What the first layer sees of `[batch, frame, frequency, 2]`: all of order one."""
+        weights = band_weights(self.config)
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        power = jnp.einsum('BFKC,NK->BFNC', jnp.square(coefficients), weights)
+        loudness = jnp.log(power + POWER_FLOOR) / 3 + 2
+        compressed = jnp.arcsinh(coefficients / self.config.knee)
+        return jnp.concatenate([_flat(compressed), _flat(loudness)], axis=-1)
+
+
+def rotate_stereo(x: jax.Array) -> jax.Array:
+    """Left and right to mid and side, `(l + r, l - r) / sqrt 2`; its own inverse."""
+    left, right = x[..., 0], x[..., 1]
+    return jnp.stack([left + right, left - right], axis=-1) * np.float32(np.sqrt(0.5))
+
+
+def _flat(x: jax.Array) -> jax.Array:
+    """`[batch, frame, a, b]` -> `[batch, frame, a x b]`."""
+    return x.reshape(*x.shape[:2], -1)

@@ -1,0 +1,65 @@
+"""What one training step asks of the autoencoder ("masked noise-robust", JEN-1).
+
+(1) z = encode(x)
+(2) z' = keep * (z + noise * n),  n Gaussian;  keep = 0 for `masked_share` of the frames, else 1
+(3) loss = reconstruction(x, decode(z')) + latent_penalty * mean z^2
+
+The noise has a fixed size and the penalty holds the latents near unit size, so that the encoder
+cannot escape the noise by shouting: what it says must be worth saying above the noise, and the
+decoder learns to tolerate latents that are slightly wrong, as generated ones are.
+
+n and keep are drawn from (seed, example index) and nothing else.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jen1composer.models.autoencoder import Autoencoder
+from jen1composer.training.autoencoder_losses import AutoencoderLossConfig, reconstruction_loss
+from jen1composer.training.step import LossFn
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AutoencoderTaskConfig:
+    losses: AutoencoderLossConfig = AutoencoderLossConfig()  # noqa: RUF009 (frozen)
+    masked_share: float = 0.05  # of latent frames
+    noise: float = 0.1  # standard deviation
+    latent_penalty: float = 0.01
+
+
+def make_loss(model: Autoencoder, config: AutoencoderTaskConfig, seed: int) -> LossFn:
+    """Returns `(params, batch, step) -> (loss, metrics)`; the step does not matter.
+
+    The batch maps 'waveform' to `[batch, sample, 2]` and 'index' to `[batch]` uint32.
+    """
+
+    def loss_fn(
+        params: Any, batch: Mapping[str, jax.Array], step: jax.Array
+    ) -> tuple[jax.Array, Mapping[str, jax.Array]]:
+        del step
+        waveform = batch['waveform']
+        latents = model.apply({'params': params}, waveform, method=Autoencoder.encode)
+        spoilt = spoil(latents, batch['index'], config, seed)
+        decoded = model.apply({'params': params}, spoilt, method=Autoencoder.decode)
+        loss, terms = reconstruction_loss(waveform, decoded, config.losses)
+        power = jnp.mean(jnp.square(latents))
+        return loss + config.latent_penalty * power, {**terms, 'latent_power': power}
+
+    return loss_fn
+
+
+def spoil(
+    latents: jax.Array, index: jax.Array, config: AutoencoderTaskConfig, seed: int
+) -> jax.Array:
+    """Equation (2) on `[batch, frame, channel]`; row i is a function of (seed, index[i]) alone."""
+
+    def one(z: jax.Array, i: jax.Array) -> jax.Array:
+        noise_key, keep_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), i))
+        keep = jax.random.bernoulli(keep_key, 1 - config.masked_share, (z.shape[0], 1))
+        return keep * (z + config.noise * jax.random.normal(noise_key, z.shape))
+
+    return jax.vmap(one)(latents, index)

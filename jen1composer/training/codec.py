@@ -1,0 +1,212 @@
+"""The codec: a trained autoencoder and its whitening as two functions, and as a folder.
+
+    encode    sound [batch, track, sample, 2]          -> latents [batch, track, frame, channel]
+    decode    latents [batch, track, frame, channel]   -> sound [batch, track, sample, 2]
+
+Long input is worked through in windows of `WINDOW_FRAMES`, and what the network makes of a window's
+edges is cut off, as far as it reaches, so that the parts equal the whole: the window from frame s
+keeps s + reach .. s + WINDOW_FRAMES - reach, the first and the last one their outer edges too. All
+windows have one shape, so the network is compiled once.
+
+    FOLDER/config.json         {"version", "autoencoder": the AutoencoderConfig}
+    FOLDER/model.safetensors   'autoencoder/<path of the parameter>', 'whitening/<field>'
+
+The fingerprint is the SHA-256 of both files: it names exactly what the latents were made with.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+from etils import epath
+from flax import traverse_util
+
+from jen1composer.errors import BadInput
+from jen1composer.models.autoencoder import STEREO, Autoencoder, AutoencoderConfig
+from jen1composer.models.whitening import Whitening
+
+VERSION = 1
+CONFIG, MODEL = 'config.json', 'model.safetensors'
+IN_WORKDIR = 'codec'  # where launch.train_autoencoder puts it
+WINDOW_FRAMES = 256
+
+PyTree = Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Codec:
+    """A frozen autoencoder and its whitening; `params` is the tree without sharding boxes."""
+
+    config: AutoencoderConfig
+    params: PyTree
+    whitening: Whitening
+
+    @property
+    def hop_samples(self) -> int:
+        return self.config.hop_samples
+
+    @property
+    def latent_channels(self) -> int:
+        return self.config.latent_channels
+
+    def encode(self, waveform: np.ndarray | jax.Array) -> np.ndarray:
+        """White latents float32 `[batch, track, frame, channel]` of `[batch, track, sample, 2]`.
+
+        Sound is followed by silence up to a whole number of frames: frame = ceil(sample / hop).
+        """
+        hop = self.hop_samples
+        batch, tracks, num_samples, _ = waveform.shape
+        x = np.asarray(waveform, np.float32).reshape(batch * tracks, num_samples, STEREO)
+        x = np.pad(x, ((0, 0), (0, -num_samples % hop), (0, 0)))
+        x = x.reshape(len(x), -1, hop * STEREO)  # whole frames of sound
+        z = _in_windows(self._encode_window, x, self.config.encoder_reach)
+        return z.reshape(batch, tracks, *z.shape[1:])
+
+    def decode(self, latents: np.ndarray | jax.Array) -> np.ndarray:
+        """float32 `[batch, track, frame x hop_samples, 2]` of `[batch, track, frame, channel]`."""
+        batch, tracks, num_frames, channels = latents.shape
+        z = np.asarray(latents, np.float32).reshape(batch * tracks, num_frames, channels)
+        x = _in_windows(self._decode_window, z, self.config.decoder_reach)
+        return x.reshape(batch, tracks, num_frames * self.hop_samples, STEREO)
+
+    @functools.cached_property
+    def _encode_window(self) -> Callable[[np.ndarray], jax.Array]:
+        model = Autoencoder(self.config)
+
+        @jax.jit
+        def encode(params: PyTree, whitening: Whitening, x: jax.Array) -> jax.Array:
+            x = x.reshape(x.shape[0], -1, STEREO)
+            return whitening.apply(model.apply({'params': params}, x, method=Autoencoder.encode))
+
+        return functools.partial(encode, self.params, self.whitening)
+
+    @functools.cached_property
+    def _decode_window(self) -> Callable[[np.ndarray], jax.Array]:
+        model = Autoencoder(self.config)
+
+        @jax.jit
+        def decode(params: PyTree, whitening: Whitening, z: jax.Array) -> jax.Array:
+            x = model.apply({'params': params}, whitening.invert(z), method=Autoencoder.decode)
+            return x.reshape(*z.shape[:2], -1)
+
+        return functools.partial(decode, self.params, self.whitening)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the two files that `save` writes."""
+        return _fingerprint(*self._files())
+
+    def save(self, folder: epath.PathLike) -> None:
+        """Writes the folder; the model goes first, so a folder with a config is whole."""
+        folder = epath.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        config, model = self._files()
+        (folder / MODEL).write_bytes(model)
+        (folder / CONFIG).write_bytes(config)
+
+    @classmethod
+    def load(cls, folder: epath.PathLike) -> 'Codec':
+        """The codec in `folder`, or in the workdir `folder` of launch.train_autoencoder.
+
+        Raises BadInput, naming the file, where one is missing, cut short or not a codec's.
+        """
+        folder = epath.Path(folder)
+        if not (folder / CONFIG).exists() and (folder / IN_WORKDIR / CONFIG).exists():
+            folder = folder / IN_WORKDIR
+        config = _read_config(folder / CONFIG)
+        path = folder / MODEL
+        try:
+            arrays = safetensors.numpy.load(path.read_bytes())
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be read ({error}); allowed is a codec's") from error
+        except safetensors.SafetensorError as error:
+            raise BadInput(f'{path}: cut short or not a safetensors file ({error})') from error
+        expected = _flatten(*_abstract(config))
+        for name in sorted(set(expected) | set(arrays)):
+            wanted, found = _describe(expected.get(name)), _describe(arrays.get(name))
+            if wanted != found:
+                raise BadInput(f'{path}: {name} is {found}; the config asks for {wanted}')
+        tree = traverse_util.unflatten_dict(arrays, sep='/')
+        whitening = Whitening(**tree['whitening'])
+        return cls(config=config, params=tree['autoencoder'], whitening=whitening)
+
+    def _files(self) -> tuple[bytes, bytes]:
+        config = {'version': VERSION, 'autoencoder': dataclasses.asdict(self.config)}
+        text = json.dumps(config, indent=1, sort_keys=True) + '\n'
+        return text.encode(), safetensors.numpy.save(_flatten(self.params, self.whitening))
+
+
+def _read_config(path: epath.Path) -> AutoencoderConfig:
+    try:
+        value = json.loads(path.read_text())
+        if value['version'] != VERSION:
+            raise BadInput(f'{path}: version {value["version"]}; allowed is {VERSION}')
+        fields = value['autoencoder']
+        return AutoencoderConfig(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        )
+    except BadInput:
+        raise
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(
+            f'{path.parent}: not a codec folder ({path.name}: {type(error).__name__}: {error}); '
+            'allowed is what python -m launch.train_autoencoder writes as WORKDIR/codec'
+        ) from error
+
+
+def _in_windows(
+    network: Callable[[np.ndarray], jax.Array], x: np.ndarray, reach: int
+) -> np.ndarray:
+    """`network` over `[row, frame, width]`, in windows of frames whose edges are cut off."""
+    num_frames = x.shape[1]
+    window = max(WINDOW_FRAMES, 4 * reach)
+    if num_frames <= window:
+        return np.asarray(network(x))
+    parts, done = [], 0
+    while done < num_frames:
+        start = min(max(0, done - reach), num_frames - window)
+        end = num_frames if start + window == num_frames else start + window - reach
+        y = np.asarray(network(x[:, start : start + window]))
+        parts.append(y[:, done - start : end - start])
+        done = end
+    return np.concatenate(parts, axis=1)
+
+
+def _flatten(params: PyTree, whitening: Whitening) -> dict[str, Any]:
+    tree = {
+        'autoencoder': params,
+        'whitening': {
+            field.name: getattr(whitening, field.name) for field in dataclasses.fields(whitening)
+        },
+    }
+    flat: Mapping[str, Any] = traverse_util.flatten_dict(tree, sep='/')
+    return {
+        name: leaf if isinstance(leaf, jax.ShapeDtypeStruct) else np.asarray(leaf)
+        for name, leaf in flat.items()
+    }
+
+
+def _abstract(config: AutoencoderConfig) -> tuple[PyTree, Whitening]:
+    """The shapes of what a codec of this config holds."""
+    sound = jax.ShapeDtypeStruct((1, config.hop_samples, STEREO), jnp.float32)
+    params = jax.eval_shape(Autoencoder(config).init, jax.random.key(0), sound)
+    square = jax.ShapeDtypeStruct((config.latent_channels,) * 2, jnp.float32)
+    mean = jax.ShapeDtypeStruct((config.latent_channels,), jnp.float32)
+    return nn.unbox(params)['params'], Whitening(mean=mean, whiten=square, unwhiten=square)
+
+
+def _describe(array: Any) -> str:
+    return 'absent' if array is None else f'{array.dtype} {list(array.shape)}'
+
+
+def _fingerprint(config: bytes, model: bytes) -> str:
+    return hashlib.sha256(config + model).hexdigest()

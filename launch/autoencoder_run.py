@@ -1,0 +1,151 @@
+"""From an autoencoder's config to its run, and from its trained weights to the codec."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from data_pipeline.audio_crops import AudioCrops, batches
+from data_pipeline.records import RATE, Prepared
+from jen1composer.errors import BadInput
+from jen1composer.evaluation.log_mel import log_mel, log_mel_distance
+from jen1composer.evaluation.reconstruction import reconstruction_report
+from jen1composer.models.autoencoder import STEREO, Autoencoder, AutoencoderConfig
+from jen1composer.models.whitening import LatentStatistics, fit
+from jen1composer.sharding.mesh import make_mesh
+from jen1composer.sharding.rules import strategy
+from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
+from jen1composer.training.autoencoder_step import AutoencoderTaskConfig, make_loss
+from jen1composer.training.checkpoints import flat_identity
+from jen1composer.training.codec import Codec
+from jen1composer.training.loop import LoopConfig
+from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
+from jen1composer.training.run import Run
+from jen1composer.training.state import PyTree, TrainState
+
+NOT_IDENTITY = (
+    'data',
+    'loop',
+    'sharding',
+    'whitening_batches',
+    'heldout',
+)  # may change on a resume
+HELDOUT_SEED, NOISE_SEED = 1, 2  # apart from the seed of the run, so that runs are compared
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AutoencoderRun:
+    """A run with what comes after it."""
+
+    config: ConfigDict
+    model: Autoencoder
+    data: Prepared
+    run: Run
+
+    def evaluate(self, state: TrainState) -> dict[str, Any]:
+        """Log-mel distance of decoded validation crops, with the averaged weights."""
+        sounds = self.heldout('validation')
+        decoded = jax.jit(self.model.apply)({'params': state.ema}, sounds)
+        distance = log_mel_distance(log_mel(sounds), log_mel(np.asarray(decoded)))
+        return {'validation_log_mel_db': round(distance, 3)}
+
+    def heldout(self, split: str) -> np.ndarray:
+        """The same crops of a split every time, `[crop, sample, 2]`."""
+        wanted = self.config.heldout
+        hop = self.model.config.hop_samples
+        crops = AudioCrops(
+            self.data,
+            split=split,
+            num_samples=int(wanted.seconds * RATE) // hop * hop,
+            num_examples=wanted.crops,
+            seed=HELDOUT_SEED,
+        )
+        return np.stack([crops[i]['waveform'] for i in range(len(crops))])
+
+    def codec(self, params: PyTree, show: Any) -> Codec:
+        """Whitens the latents of training crops; `show` wraps the batches to show progress."""
+        encode = jax.jit(
+            lambda sounds: self.model.apply({'params': params}, sounds, method=Autoencoder.encode)
+        )
+        num_batches = self.config.whitening_batches
+        examples = _crops(self.config, self.model.config, self.data, num_batches)
+        numbered: Iterable[Any] = zip(
+            range(num_batches), batches(examples, batch_size=self.config.batch), strict=False
+        )
+        sums = [LatentStatistics.of(encode(batch['waveform'])) for _, batch in show(numbered)]
+        return Codec(
+            config=self.model.config,
+            params=jax.device_get(params),
+            whitening=fit(sum(sums[1:], start=sums[0])),
+        )
+
+    def report(self, codec: Codec) -> dict[str, Mapping[str, float]]:
+        """`evaluation.reconstruction` on the validation and the test songs."""
+        return {
+            split: reconstruction_report(codec, self.heldout(split), NOISE_SEED)
+            for split in ('validation', 'test')
+        }
+
+
+def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
+    """Assembles a run; raises BadInput where the data cannot be used."""
+    data = Prepared(config.data)
+    model = Autoencoder(_from_config(AutoencoderConfig, config.model, 'model'))
+    losses = _from_config(AutoencoderLossConfig, config.losses, 'losses')
+    task = AutoencoderTaskConfig(losses=losses, **config.task)
+    total_steps = config.loop.total_steps
+
+    def init_params() -> PyTree:
+        sound = jnp.zeros((1, model.config.hop_samples, STEREO))
+        return model.init(jax.random.key(config.seed), sound)['params']
+
+    crops = _crops(config, model.config, data, total_steps)
+
+    def host_batches(first_step: int) -> Iterator[Mapping[str, np.ndarray]]:
+        return batches(
+            crops,
+            batch_size=config.batch,
+            first_step=first_step,
+            host=jax.process_index(),
+            hosts=jax.process_count(),
+        )
+
+    run = Run(
+        init_params=init_params,
+        loss_fn=make_loss(model, task, config.seed),
+        optimizer=make_optimizer(OptimizerConfig(total_steps=total_steps, **config.optimizer)),
+        ema_decay=config.ema_decay,
+        batches=host_batches,
+        identity=flat_identity(config, ignore=NOT_IDENTITY)
+        | {'data': data.fingerprint, 'total_steps': total_steps},
+        mesh=make_mesh(data=config.sharding.data, fsdp=config.sharding.fsdp),
+        rules=strategy(config.sharding.strategy),
+        loop=LoopConfig(**config.loop),
+    )
+    return AutoencoderRun(config=config, model=model, data=data, run=run)
+
+
+def _crops(
+    config: ConfigDict, model: AutoencoderConfig, data: Prepared, num_batches: int
+) -> AudioCrops:
+    return AudioCrops(
+        data,
+        split='train',
+        num_samples=config.crop_frames * model.hop_samples,
+        num_examples=num_batches * config.batch,
+        seed=config.seed,
+        keep_silent=config.keep_silent,
+    )
+
+
+def _from_config(kind: Any, section: ConfigDict, name: str) -> Any:
+    """A frozen config of one section of the file; raises BadInput for a value it refuses."""
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
+    try:
+        return kind(**fields)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f'--config.{name}: {error}') from error

@@ -1,0 +1,65 @@
+"""Trains an autoencoder on prepared music, and makes the codec of it.
+
+  python -m launch.train_autoencoder --config=configs/demo_autoencoder.py --workdir=ae \
+      --config.data=data
+
+Any value of the config can be set: --config.batch=8, --config.optimizer.peak_learning_rate=1e-3.
+Interrupted, the same command goes on where it was; run again when done, it returns at once. Writes
+
+  WORKDIR/codec/         the weights and the whitening of their latents, for encode_latents
+  WORKDIR/metrics.jsonl  each loss term, and the log-mel distance on validation songs
+  WORKDIR/heldout.json   what of unheard songs survives the codec, beside two baselines
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from launch import command
+
+_CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'Config, e.g. configs/demo_autoencoder.py:quick.'
+)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    from etils import epath
+
+    from jen1composer.training.codec import IN_WORKDIR
+    from jen1composer.training.run import run_training
+    from jen1composer.training.state import parameter_count
+    from launch.autoencoder_run import autoencoder_run
+
+    command.use_compilation_cache()
+    workdir = epath.Path(_WORKDIR.value)
+    assembled = autoencoder_run(_CONFIG.value)
+
+    def show(steps: Iterable[Any]) -> Iterable[Any]:
+        return command.progress(steps, 'autoencoder')
+
+    state = run_training(assembled.run, workdir, evaluate=assembled.evaluate, progress=show)
+
+    report_path = workdir / 'heldout.json'  # written last: where it is, all is done
+    if not report_path.exists():
+        codec = assembled.codec(state.ema, lambda it: command.progress(it, 'whitening'))
+        codec.save(workdir / IN_WORKDIR)
+        report = {
+            'steps': int(state.step),
+            'parameters': parameter_count(state.params),
+            'hop_samples': codec.hop_samples,
+            'latent_channels': codec.latent_channels,
+            'fingerprint': codec.fingerprint,
+            **assembled.report(codec),
+        }
+        report_path.write_text(json.dumps(report, indent=1) + '\n')
+    print(report_path.read_text(), end='')
+
+
+if __name__ == '__main__':
+    flags.mark_flags_as_required(['config', 'workdir'])
+    command.run(main)
