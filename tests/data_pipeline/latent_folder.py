@@ -1,0 +1,67 @@
+"""A small folder of latents made of noise, by an encoder that is a known function of the sound."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from data_pipeline.latents import Latents, write_latents
+from data_pipeline.records import Prepared, Song, write_manifest, write_song
+
+HOP = 4800  # 10 frames a second
+CHANNELS = 6
+CLIP_FRAMES = 40
+WIDTH = 8
+SECONDS = {'a': 9, 'b': 5, 'c': 3, 'd': 7}
+SPLITS = {'a': 'train', 'b': 'train', 'c': 'validation', 'd': 'validation'}
+
+
+def encode(stems: np.ndarray) -> np.ndarray:
+    """Frame n holds the first samples of the left channel of hop n: [track, frame, channel]."""
+    tracks, samples, _ = stems.shape
+    return stems[..., 0].reshape(tracks, samples // HOP, HOP)[..., :CHANNELS]
+
+
+def encode_text(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """One token per word; its state is the sum of its letters."""
+    states = np.zeros((len(texts), 12, WIDTH), np.float32)
+    mask = np.zeros((len(texts), 12), bool)
+    for row, text in enumerate(texts):
+        words = text.split()
+        states[row, : len(words)] = np.array([sum(map(ord, word)) for word in words])[:, None]
+        mask[row, : len(words)] = True
+    return states, mask
+
+
+def prepare(folder: Path) -> Prepared:
+    """Four songs of 3 to 9 seconds of noise."""
+    songs: list[Song] = []
+    for number, (name, seconds) in enumerate(SECONDS.items()):
+        stems = np.random.default_rng(number).uniform(-0.9, 0.9, (4, seconds * 48_000, 2))
+        song = write_song(
+            folder,
+            name,
+            stems.astype(np.float32),
+            title=name,
+            tags={},
+            prompt=f'song {name}',
+            source_sha256=name,
+            recipe=name,
+        )
+        songs.append(dataclasses.replace(song, split=SPLITS[name]))
+    write_manifest(folder, songs, source='noise', settings={}, quarantined=[])
+    return Prepared(folder)
+
+
+def write(out: Path, prepared: Prepared, autoencoder: str = 'ae', **changes: object) -> Latents:
+    settings: dict = {
+        'encode': encode,
+        'encode_text_states': encode_text,
+        'clip_frames': CLIP_FRAMES,
+        'channels': CHANNELS,
+        'hop_samples': HOP,
+        'autoencoder_fingerprint': autoencoder,
+        'text_fingerprint': 'words',
+    }
+    write_latents(out, prepared, **settings | changes)
+    return Latents(out)

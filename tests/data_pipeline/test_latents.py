@@ -1,0 +1,84 @@
+"""Latents on disk: what is read is what was encoded, and only what belongs together."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_pipeline.latents import Latents, clip_starts
+from jen1composer.errors import BadInput
+from jen1composer.tracks import TRACKS, task_prefix
+from tests.data_pipeline import latent_folder as small
+
+
+@pytest.fixture(scope='module')
+def prepared(tmp_path_factory):
+    return small.prepare(tmp_path_factory.mktemp('data'))
+
+
+@given(st.integers(1, 500), st.integers(1, 100))
+def test_clips_cover_a_song_and_stay_inside(num_frames, clip_frames):
+    starts = clip_starts(num_frames, clip_frames)
+    covered = {n for start in starts for n in range(start, start + clip_frames)}
+    assert set(range(num_frames)) <= covered
+    assert len(set(starts)) == len(starts)
+    assert max(starts) + clip_frames == max(num_frames, clip_frames)
+
+
+def test_what_is_read_is_what_was_encoded(prepared, tmp_path):
+    latents = small.write(tmp_path, prepared)
+    for position, clips in enumerate(latents.manifest.songs):
+        song = next(s for s in prepared.songs() if s.id == clips.id)
+        frames = max(clips.num_frames, small.CLIP_FRAMES)
+        whole = small.encode(prepared.read(song, 0, frames * small.HOP))
+        for clip, start in enumerate(clips.starts):
+            expected = whole[:, start : start + small.CLIP_FRAMES]
+            np.testing.assert_allclose(latents.read(position, clip), expected, atol=5e-4)
+
+
+def test_each_text_is_stored_once_and_the_prefix_row_is_the_task_id(prepared, tmp_path):
+    latents = small.write(tmp_path, prepared)
+    assert latents.manifest.prompts == tuple(sorted({s.prompt for s in prepared.songs()}))
+    assert len(latents.text.prompt) == len(latents.manifest.prompts)
+    for task in range(1, 16):
+        states, mask = small.encode_text([task_prefix(TRACKS, task)])
+        length = latents.text.prefix.shape[1]
+        np.testing.assert_array_equal(latents.text.prefix[task], states[0, :length])
+        np.testing.assert_array_equal(latents.text.prefix_mask[task], mask[0, :length])
+        assert not mask[0, length:].any()  # nothing was cut
+
+
+def test_an_interrupted_encoding_goes_on(prepared, tmp_path):
+    whole = small.write(tmp_path / 'whole', prepared)
+    calls = []
+
+    def breaks_at_the_third(stems):
+        calls.append(len(calls))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return small.encode(stems)
+
+    with pytest.raises(KeyboardInterrupt):
+        small.write(tmp_path / 'torn', prepared, encode=breaks_at_the_third)
+    with pytest.raises(BadInput, match='not a folder of latents'):
+        Latents(tmp_path / 'torn')
+    calls.append(-1)  # it no longer breaks
+    resumed = small.write(tmp_path / 'torn', prepared, encode=breaks_at_the_third)
+    assert len(calls) == 3 + 1 + 2  # the two whole songs were kept
+    assert resumed.manifest == whole.manifest
+    for song, clips in enumerate(whole.manifest.songs):
+        for clip in range(len(clips.starts)):
+            np.testing.assert_array_equal(resumed.read(song, clip), whole.read(song, clip))
+
+
+def test_latents_of_another_autoencoder_are_refused(prepared, tmp_path):
+    small.write(tmp_path, prepared, 'one')
+    with pytest.raises(BadInput, match='autoencoder_fingerprint is one, not two'):
+        small.write(tmp_path, prepared, 'two')
+
+
+def test_a_missing_clip_file_is_named(prepared, tmp_path):
+    small.write(tmp_path, prepared)
+    (tmp_path / 'clips' / 'b.array_record').unlink()
+    with pytest.raises(BadInput, match=r'b\.array_record: missing'):
+        Latents(tmp_path)
