@@ -47,8 +47,8 @@ def loudness(audio: np.ndarray) -> float:
     weight = 2 * k_weighting(block // 2 + 1) / block**2  # One-sided: each bin stands for two.
     weight[[0, -1]] /= 2
     for k in range(num_blocks):
-        spectrum = np.fft.rfft(audio[k * block : (k + 1) * block], block, axis=0)  # [bin, channel]
-        power[k] = weight @ (spectrum.real**2 + spectrum.imag**2).sum(axis=1)
+        spectrum = np.fft.rfft(audio[k * block : (k + 1) * block].T, block)  # [channel, bin]
+        power[k] = ((spectrum.real**2 + spectrum.imag**2) @ weight).sum()
     power = power[power > _power(ABSOLUTE_GATE_LUFS)]
     if not power.size:
         return SILENCE_LUFS

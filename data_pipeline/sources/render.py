@@ -15,12 +15,12 @@ Every step is linear in the stem, hence the mix *is* the sum of the stems: nothi
 mixes in another way.
 """
 
+import importlib.metadata
 import itertools
 from collections.abc import Mapping, Set
 
 import mido
 import numpy as np
-import scipy.signal
 from tinysoundfont import _tinysoundfont as tsf
 
 from data_pipeline.loudness import loudness
@@ -44,6 +44,7 @@ ROOM_DELAY_S = 0.012
 ROOM_LENGTH_S = 0.7
 ROOM_DECAY_S = 0.9  # Time to -60 dB.
 ROOM_SMOOTHING = 0.6  # One-pole low pass: walls swallow treble.
+BLOCK = 2**17
 SEND_DB = {'bass': -26.0, 'drums': -15.0, 'instrument': -9.0, 'melody': -10.0}
 
 TRACK_LUFS = {'bass': -21.0, 'drums': -19.0, 'instrument': -20.0, 'melody': -19.0}
@@ -53,7 +54,7 @@ CEILING = 0.95
 
 # All that shapes the sound beside the score and the font; part of the data's fingerprint.
 SETTINGS: dict[str, object] = {
-    'renderer': 'tinysoundfont',
+    'renderer': f'tinysoundfont {importlib.metadata.version("tinysoundfont")}',
     'send_db': SEND_DB,
     'room': [ROOM_SEED, ROOM_DELAY_S, ROOM_LENGTH_S, ROOM_DECAY_S, ROOM_SMOOTHING],
     'spread': list(SPREAD),
@@ -146,20 +147,26 @@ def channel_places(score: Score, roles: Mapping[Part, str]) -> dict[int, int]:
 
 def room_response() -> np.ndarray:
     """The room's impulse response, float32 `[2, sample]`, unit energy in each channel."""
+    num_samples = round(ROOM_LENGTH_S * RATE)
     # RandomState's stream is frozen for good, unlike Generator's: the data set stays the same.
-    noise = np.random.RandomState(ROOM_SEED).standard_normal((2, round(ROOM_LENGTH_S * RATE)))
-    smoothed = scipy.signal.lfilter([1 - ROOM_SMOOTHING], [1, -ROOM_SMOOTHING], noise, axis=-1)
-    time_s = np.arange(noise.shape[1]) / RATE
-    response = smoothed * 10 ** (-3 * time_s / ROOM_DECAY_S)
+    noise = np.random.RandomState(ROOM_SEED).standard_normal((2, num_samples))
+    delay = np.exp(-2j * np.pi * np.fft.rfftfreq(num_samples))  # z^-1 of the one-pole low pass.
+    noise = np.fft.irfft(np.fft.rfft(noise) / (1 - ROOM_SMOOTHING * delay), num_samples)
+    response = noise * 10 ** (-3 * np.arange(num_samples) / RATE / ROOM_DECAY_S)
     response /= np.sqrt(np.sum(response**2, axis=-1, keepdims=True))
     return np.pad(response, ((0, 0), (round(ROOM_DELAY_S * RATE), 0))).astype(np.float32)
 
 
 def add_room(stem: np.ndarray, send_db: float) -> None:
     """Adds the room's answer to a stem `[sample, 2]` in place; what rings past its end is cut."""
-    dry = stem.mean(axis=1)[None]  # [1, sample]
-    wet = scipy.signal.oaconvolve(dry, room_response(), axes=-1)[:, : len(stem)]
-    stem += np.float32(10 ** (send_db / 20)) * wet.T
+    dry = (stem[:, 0] + stem[:, 1]) / 2
+    response = np.float32(10 ** (send_db / 20)) * room_response()
+    transfer = np.fft.rfft(response, BLOCK)  # [2, bin]
+    step = BLOCK - response.shape[1] + 1
+    for begin in range(0, len(stem), step):  # Overlap-add.
+        spectrum = np.fft.rfft(dry[begin : begin + step], BLOCK)
+        wet = np.fft.irfft(spectrum * transfer, BLOCK)  # [2, sample]
+        stem[begin : begin + BLOCK] += wet[:, : len(stem) - begin].T
 
 
 def track_gain(stem: np.ndarray, target_lufs: float) -> np.float32:
@@ -171,7 +178,7 @@ def track_gain(stem: np.ndarray, target_lufs: float) -> np.float32:
 def song_gain(stems: np.ndarray) -> np.float32:
     """One factor for all stems `[track, sample, 2]`: the mix at its loudness, under the ceiling."""
     mix = stems.sum(axis=0)
-    peak = max(np.abs(mix).max(), np.abs(stems).max())
+    peak = max(mix.max(), -mix.min(), stems.max(), -stems.min())
     if peak == 0:
         return np.float32(1)
     return np.float32(min(10 ** ((MIX_LUFS - loudness(mix)) / 20), CEILING / peak))

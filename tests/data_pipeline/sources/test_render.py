@@ -99,3 +99,15 @@ def test_track_gain_reaches_the_target_within_its_limit():
     limit = 10 ** (render.MAX_TRACK_GAIN_DB / 20)
     assert render.track_gain(stem * 1e-3, -20.0) == pytest.approx(limit)
     assert render.song_gain(np.zeros((4, 1000, 2), np.float32)) == 1
+
+
+def test_the_room_answers_an_impulse_with_its_response_wherever_it_falls():
+    """Closed form, on both sides of a block of the overlap-add."""
+    response = render.room_response()
+    for at in (0, render.BLOCK - 100, 2 * render.BLOCK):
+        stem = np.zeros((3 * render.BLOCK, 2), np.float32)
+        stem[at] = 1
+        render.add_room(stem, 0.0)
+        stem[at] -= 1
+        np.testing.assert_allclose(stem[at:][: response.shape[1]].T, response, atol=1e-6)
+        assert np.abs(stem[:at]).max(initial=0) < 1e-6
