@@ -21,6 +21,7 @@ from etils import epath
 from jen1composer.errors import BadInput
 
 RATE = 48_000
+RATES = range(4_000, 384_001)
 FORMATS = ('.wav', '.flac', '.aif', '.aiff', '.ogg', '.mp3')
 STREAMED = 0xFFFFFFFF  # A WAV written to a pipe does not know its length.
 
@@ -59,6 +60,8 @@ def decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
         )
     if not len(audio):
         raise BadInput(f'{name}: holds no samples; needed is at least one')
+    if rate not in RATES:
+        raise BadInput(f'{name}: {rate} samples a second; allowed are {RATES[0]} to {RATES[-1]}')
     if num_channels > 2:
         raise BadInput(f'{name}: {num_channels} channels; allowed are 1 and 2')
     if not np.isfinite(audio).all():

@@ -2,7 +2,7 @@
 
 import io
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import mido
 import numpy as np
@@ -10,12 +10,11 @@ import pytest
 import soundfile
 
 from data_pipeline.sources import freedoom
-from data_pipeline.sources.midi import Note, Score
+from data_pipeline.sources.midi import Note, Score, read_midi
 from data_pipeline.sources.wheels import fetch, member
 
 RATE = 48_000
 TICKS_PER_BEAT = 480
-MakeMidi = Callable[..., bytes]
 
 
 @pytest.fixture(scope='session')
@@ -65,8 +64,6 @@ def band() -> dict[tuple[int, int], list[Note]]:
 
 
 def score_of(parts: dict[tuple[int, int], Sequence[Note]], **kwargs) -> Score:
-    from data_pipeline.sources.midi import read_midi
-
     return read_midi(make_midi(parts, **kwargs), 'test.mid')
 
 

@@ -91,6 +91,8 @@ def test_other_input_is_refused(tmp_path: pathlib.Path):
     refused(path, 'no samples')
     soundfile.write(path, np.zeros((10, 3)), RATE)
     refused(path, '3 channels')
+    soundfile.write(path, np.zeros((10, 2)), 100)
+    refused(path, '100 samples a second')
     soundfile.write(path, np.full((10, 2), np.nan), RATE, subtype='FLOAT')
     refused(path, 'not finite')
 

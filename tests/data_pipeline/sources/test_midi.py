@@ -1,5 +1,7 @@
 """MIDI: times, parts, tempo and key."""
 
+import io
+
 import mido
 import pytest
 from hypothesis import given
@@ -42,10 +44,6 @@ def test_seconds_do_not_depend_on_the_tempo_they_are_written_at(bpm: float):
 
 def test_times_agree_with_mido():
     data = make_midi(band(), bpm=97)
-    file = mido.MidiFile()
-    file.tracks.append(mido.MidiTrack())
-    import io
-
     file = mido.MidiFile(file=io.BytesIO(data), clip=True)
     time_s, wanted = 0.0, []
     for message in file:
