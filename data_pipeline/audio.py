@@ -32,12 +32,23 @@ def read_audio(path: epath.PathLike) -> np.ndarray:
     Raises BadInput, one line that names the file, if it is missing, no audio, cut off, empty, has
     more than two channels or samples that are not finite.
     """
-    audio, rate = decode(_read_bytes(path), str(path))
+    audio, rate = decode(read_bytes(path), str(path))
     if rate != RATE:
         audio = soxr.resample(audio, rate, RATE, quality='HQ')
     if audio.shape[1] == 1:
         audio = np.repeat(audio, 2, axis=1)
     return np.ascontiguousarray(audio)
+
+
+def read_bytes(path: epath.PathLike) -> bytes:
+    """The content of a file; raises BadInput if it cannot be read."""
+    try:
+        return epath.Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = 'is a folder' if isinstance(error, IsADirectoryError) else 'cannot be opened'
+        raise BadInput(
+            f'{path}: {reason}; allowed is a sound file: {", ".join(FORMATS)}'
+        ) from error
 
 
 def decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
@@ -115,13 +126,3 @@ def _missing_in_ogg(data: bytes) -> int:
     end = at + 27 + header[26] + sum(segments)
     marked_last = bool(header[5] & 4)
     return max(end - len(data), 0 if marked_last else 1)
-
-
-def _read_bytes(path: epath.PathLike) -> bytes:
-    try:
-        return epath.Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = 'is a folder' if isinstance(error, IsADirectoryError) else 'cannot be opened'
-        raise BadInput(
-            f'{path}: {reason}; allowed is a sound file: {", ".join(FORMATS)}'
-        ) from error

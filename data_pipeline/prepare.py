@@ -16,6 +16,7 @@ import hashlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -82,7 +83,7 @@ def prepare(
     entries = source.entries(num_songs)
     if not entries:
         raise BadInput(f'--source={source.name}: no songs; needed is at least one')
-    _clear(folder)
+    _open_folder(folder)
     songs: dict[str, Song] = {}
     quarantined: dict[str, dict[str, str]] = {}
     with _outcomes(source, entries, folder, num_workers) as outcomes:
@@ -149,9 +150,9 @@ def make_song(source: Source, entry: Entry, folder: epath.Path) -> Song | str:
 
 def _check_folder(folder: epath.Path, source: Source) -> None:
     """Refuses to write among files of another origin."""
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f'--out={folder}: is a file; allowed is a folder')
-    if not folder.exists():
+    if '://' in str(folder):
+        raise BadInput(f'--out={folder}: records are random access; allowed is a local folder')
+    if not folder.is_dir():
         return
     foreign = sorted({path.name for path in folder.iterdir()} - {'songs', 'manifest.json'})
     if foreign:
@@ -166,8 +167,17 @@ def _check_folder(folder: epath.Path, source: Source) -> None:
             )
 
 
-def _clear(folder: epath.Path) -> None:
-    """Takes the manifest away while songs may change, and what a killed run left aside."""
+def _open_folder(folder: epath.Path) -> None:
+    """Makes the folder, or takes its manifest away while songs may change.
+
+    What a killed run left aside goes as well. Raises BadInput if the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f'--out={folder}: cannot be made ({error.strerror}); allowed is a folder'
+        ) from error
     (folder / 'manifest.json').unlink(missing_ok=True)
     for aside in folder.glob('songs/*.aside'):
         aside.unlink()
@@ -183,7 +193,7 @@ def _outcomes(
         return
     # Spawned, not forked: the caller may run threads, and JAX does not survive a fork.
     with concurrent.futures.ProcessPoolExecutor(
-        num_workers, multiprocessing.get_context('spawn'), initializer=_die_with_parent
+        num_workers, multiprocessing.get_context('spawn'), initializer=_start_worker
     ) as pool:
         jobs = {pool.submit(make_song, source, e, folder): e for e in entries}
         try:
@@ -192,8 +202,9 @@ def _outcomes(
             pool.shutdown(cancel_futures=True)
 
 
-def _die_with_parent() -> None:
-    """Ends this worker when its parent is gone: after a kill none must wait for ever."""
+def _start_worker() -> None:
+    """Leaves Ctrl-C to the parent, and ends with it: after a kill no worker must wait for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
 

@@ -151,6 +151,8 @@ def write_song(
         writer.write(record.tobytes())
         sha256.update(record)
     writer.close()
+    if aside.stat().length < num_records * num_tracks * RATE * 4:
+        raise OSError(f'{aside}: not all was written; is the disk full?')
     aside.replace(path)
     song = Song(
         id=song_id,

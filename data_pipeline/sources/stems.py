@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from etils import epath
 
-from data_pipeline.audio import FORMATS, read_audio
+from data_pipeline.audio import FORMATS, read_audio, read_bytes
 from data_pipeline.prompts import compose_prompt
 from data_pipeline.sources.source import Entry, Material
 from jen1composer.errors import BadInput
@@ -83,7 +83,7 @@ class Stems:
         whole = hashlib.sha256()
         for path in (*(path for _, path in stem_files(folder)), folder / PROMPT_FILE):
             if path.exists():
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                content = hashlib.sha256(read_bytes(path)).hexdigest()
                 whole.update(f'{path.name}\n{content}\n'.encode())
         return whole.hexdigest()
 
@@ -110,7 +110,7 @@ class Stems:
         tags = {'instruments': heard, 'gain_db': round(20 * float(np.log10(gain)), 2)}
         written = folder / PROMPT_FILE
         if written.exists():
-            prompt = ' '.join(written.read_text().split())
+            prompt = ' '.join(read_text(written).split())
         else:
             prompt = compose_prompt(entry.id, tags)
         return Material(stems=stems, tags=tags, prompt=prompt)
@@ -124,6 +124,14 @@ def stem_files(folder: epath.Path) -> list[tuple[str, epath.Path]]:
         if path.suffix.lower() in FORMATS and not path.name.startswith('.')
     )
     return [(track, path) for track, path in named if track is not None]
+
+
+def read_text(path: epath.Path) -> str:
+    """The content of a text file; raises BadInput if it is not UTF-8."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f'{path}: not text ({error.reason}); allowed is UTF-8') from error
 
 
 def song_id(name: str) -> str:

@@ -114,8 +114,11 @@ def test_foreign_folders_are_left_alone(music: pathlib.Path, tmp_path: pathlib.P
     (tmp_path / 'thesis.txt').write_text('years of work')
     with pytest.raises(BadInput, match=r'thesis\.txt'):
         prepare(source, tmp_path, num_workers=0)
-    with pytest.raises(BadInput, match='is a file'):
-        prepare(source, tmp_path / 'thesis.txt', num_workers=0)
+    for path in (tmp_path / 'thesis.txt', tmp_path / 'thesis.txt/below'):
+        with pytest.raises(BadInput, match='cannot be made'):
+            prepare(source, path, num_workers=0)
+    with pytest.raises(BadInput, match='allowed is a local folder'):
+        prepare(source, 'gs://bucket/data', num_workers=0)
     out = tmp_path / 'out'
     prepare(source, out, num_songs=1, num_workers=0)
     path = out / 'manifest.json'

@@ -109,6 +109,10 @@ def test_broken_songs_are_refused(tmp_path: pathlib.Path):
     soundfile.write(tmp_path / 'song/bass.wav', np.zeros(100), RATE)
     with pytest.raises(BadInput, match='silent'):
         load(tmp_path)
+    soundfile.write(tmp_path / 'song/bass.wav', sine(100, 0.1), RATE)
+    (tmp_path / 'song/prompt.txt').write_bytes(b'caf\xe9')
+    with pytest.raises(BadInput, match='UTF-8'):
+        load(tmp_path)
 
 
 def test_missing_folders_and_songs_are_refused(tmp_path: pathlib.Path):
