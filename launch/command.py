@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from jen1composer.errors import BadInput
 
@@ -40,8 +40,8 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         app.run(main, flags_parser=_parse_flags)
     except BadInput as error:
         _exit(2, f'error: {error}')
-    except KeyboardInterrupt:
-        _exit(130, 'interrupted')
+    except KeyboardInterrupt as interrupt:  # It may say where the work stands.
+        _exit(130, str(interrupt) or 'interrupted')
     sys.exit(0)  # app.run has exited already; this says so to the type checker.
 
 
@@ -117,6 +117,8 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         raise
     if len(rest) > 1:
         raise BadInput(f'{rest[1]!r}: every argument is a --flag=value, see --help')
+    if not flags.FLAGS['verbosity'].present:  # Libraries tell of every file they write.
+        logging.set_verbosity(logging.WARNING)
     return rest
 
 

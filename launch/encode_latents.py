@@ -17,7 +17,7 @@ _DATA = flags.DEFINE_string('data', None, 'Prepared folder, from prepare_data.')
 _OUT = flags.DEFINE_string('out', None, 'Folder to write.')
 _CLIP_S = flags.DEFINE_float('clip_s', 20.0, 'Length of a clip in seconds, at most.', lower_bound=1)
 _MAX_TOKENS = flags.DEFINE_integer('max_tokens', 48, 'Longest prompt, in tokens.', lower_bound=8)
-_FRAME_MULTIPLE = 64  # clips are whole multiples of this, so that windows fit side by side
+_FRAME_MULTIPLE = 128  # clips are whole multiples of this, so that windows fit side by side
 
 
 def main(argv: list[str]) -> None:

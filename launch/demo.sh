@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# The whole path on real music, in one command: renders songs to stems, trains an autoencoder and a
+# composer on them, and makes a page to hear and see what came of it.
+#
+#   bash launch/demo.sh [--quick] [--out=DIR]
+#
+# About 20 minutes on two cores the first time, --quick about 4 (the same path, barely trained).
+# Everything goes to DIR (default: demo, or demo_quick). Interrupted, the same command goes on where
+# it was; what is done is not done again.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() {
+    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+}
+
+quick='' out=''
+for argument in "$@"; do
+    case $argument in
+        --quick) quick=quick ;;
+        --out=?*) out=${argument#--out=} ;;
+        --help | -h) usage && exit 0 ;;
+        *)
+            echo "error: $argument: not known; allowed are --quick, --out=DIR and --help" >&2
+            exit 2
+            ;;
+    esac
+done
+out=${out:-demo${quick:+_quick}}
+trap 'status=$?; [ $status = 0 ] || echo "stopped; the same command goes on from here" >&2' EXIT
+
+# step NAME 'WHAT' 'ABOUT HOW LONG' COMMAND...: runs COMMAND unless just this was done before.
+step() {
+    local name=$1 what=$2 about=$3 stamp=$out/.done/$1 wanted
+    shift 3
+    wanted=$(echo "$*" && cat configs/demo.py configs/demo_autoencoder.py)
+    if [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ]; then
+        echo "done before: $what"
+        return
+    fi
+    echo "next: $what, $about"
+    local began=$SECONDS
+    .venv/bin/python -m "$@"
+    echo "done: $what, $((SECONDS - began)) s"
+    mkdir -p "$out/.done" && echo "$wanted" > "$stamp"
+}
+
+if [ -n "$quick" ]; then
+    songs=4 minutes=('20 s' '50 s' '15 s' '60 s' '40 s')
+else
+    songs=12 minutes=('1 min' '6 min' '30 s' '8 min' '90 s')
+fi
+
+SECONDS=0
+bash launch/setup.sh "the demo, into $out"
+step data "render $songs Freedoom songs to four stems" "about ${minutes[0]}" \
+    launch.prepare_data --source=freedoom --songs=$songs --out="$out/data"
+step autoencoder 'train the autoencoder' "about ${minutes[1]}" \
+    launch.train_autoencoder --config="configs/demo_autoencoder.py:$quick" \
+    --config.data="$out/data" --workdir="$out/autoencoder"
+step latents 'encode the songs' "about ${minutes[2]}" \
+    launch.encode_latents --autoencoder="$out/autoencoder" --data="$out/data" \
+    --out="$out/latents"
+step composer 'train the composer' "about ${minutes[3]}" \
+    launch.train_composer --config="configs/demo.py:$quick" --workdir="$out/composer" \
+    --config.data.latents="$out/latents" --config.data.autoencoder="$out/autoencoder"
+step page 'make music and the page' "about ${minutes[4]}" \
+    launch.demo_page --checkpoint="$out/composer" --data="$out/data" \
+    --latents="$out/latents" --autoencoder="$out/autoencoder" --out="$out/page"
+echo "ready after $((SECONDS / 60)) min $((SECONDS % 60)) s: open $out/page/index.html"
