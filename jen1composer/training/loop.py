@@ -23,7 +23,7 @@ Batches = Callable[[int], Iterator[Any]]  # first step -> batches from there on
 Evaluate = Callable[[TrainState], Mapping[str, Any]]
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM came; the state was saved at `step`."""
 
     def __init__(self, step: int):
