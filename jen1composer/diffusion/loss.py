@@ -20,8 +20,9 @@ def squared_error(output: jax.Array, target: jax.Array, task: Task) -> jax.Array
     """Equation (1): [batch, track], zero where a track is no target or has no frame to generate."""
     is_target = (task.roles == Role.TARGET)[..., None]  # [batch, track, 1]
     generated = is_target & ~task.visible  # [batch, track, frame]
-    error = jnp.mean(jnp.square(output - target), axis=-1)  # [batch, track, frame]
-    total = jnp.sum(jnp.where(generated, error, 0.0), axis=-1)
+    # Selected before the square, so that a NaN outside cannot reach the gradient as 0 x NaN.
+    difference = jnp.where(generated[..., None], output - target, 0.0)
+    total = jnp.sum(jnp.mean(jnp.square(difference), axis=-1), axis=-1)
     return total / jnp.maximum(jnp.sum(generated, axis=-1), 1)
 
 
