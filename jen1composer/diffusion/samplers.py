@@ -2,8 +2,9 @@
 
 A step takes every track from its own t_now to its own t_next <= t_now. Given tracks stay at 0 and
 marginalised ones at 1: a track that does not move is returned bit for bit, and is masked before any
-division, because log-SNR is infinite at both ends. What a solver remembers it keeps per row, so
-rows at different steps of different requests can share a batch.
+division, because log-SNR is infinite at both ends. What a solver remembers it keeps per row and
+track, from the last step in which that track moved, so rows at different steps of different
+requests, or waiting, can share a batch.
 
 With alpha, sigma, lambda = log(alpha / sigma) at `s` (now) and `n` (next), and the denoiser's
 estimate D of x_0 at now, both solvers are
@@ -14,7 +15,7 @@ estimate D of x_0 at now, both solvers are
 (3) DPM-Solver++ 2M   D' = D + (h / 2 h_p) (D - D_p),                    (arXiv 2211.01095)
                       h = lambda_n - lambda_s,  h_p = lambda_s - lambda_p
 
-where `p` is the step before. (1) is finite at both ends: sigma_s = 1 at t = 1, and x_n = D' at
+where `p` is the time one step before. (1) is finite at both ends: sigma_s = 1 at t = 1, and x_n = D' at
 t = 0. (3) falls back to (2) where h or h_p is infinite: in the first two steps and the last.
 """
 
@@ -35,10 +36,10 @@ Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SolverState:
-    """What the step before left behind, per row and track."""
+    """What the last step in which a track moved left behind, per row and track."""
 
-    x0: jax.Array  # [batch, track, frame, channel], the estimate of x_0 one step before
-    log_ratio: jax.Array  # [batch, track], lambda one step before; -inf where there was no step
+    x0: jax.Array  # [batch, track, frame, channel], the estimate of x_0 then
+    log_ratio: jax.Array  # [batch, track], lambda then; -inf where there was no step
 
 
 class Stepper(Protocol):
@@ -158,5 +159,7 @@ def _advance(
 
     shrink = jnp.where(moves, sigma_n, 0.0) / jnp.where(moves, sigma_s, 1.0)
     moved = over_latents(shrink) * x + over_latents(alpha_n - alpha_s * shrink) * estimate  # (1)
-    x = jnp.where(over_latents(moves), moved, x)
-    return x, SolverState(x0=x0, log_ratio=log_s)
+    return jnp.where(over_latents(moves), moved, x), SolverState(
+        x0=jnp.where(over_latents(moves), x0, state.x0),
+        log_ratio=jnp.where(moves, log_s, state.log_ratio),
+    )

@@ -39,7 +39,7 @@ def test_v_and_x0_hold_at_both_ends(prediction):
 
 
 def test_epsilon_says_nothing_at_pure_noise():
-    x0, noise = latents_and_noise()
+    _, noise = latents_and_noise()
     alpha, sigma = CosineSchedule().alpha_sigma(jnp.ones((3, 2)))
     found = Prediction.EPSILON.to_x0(noise + 1, noise, alpha, sigma)
     assert not np.isfinite(found).any()

@@ -39,7 +39,9 @@ def test_examples_tracks_and_seeds_are_independent_and_standard_normal():
     index = jnp.arange(64, dtype=jnp.uint32)
     noise = np.asarray(draw_noise(0, index, (4, 32, 8)))
     other = np.asarray(draw_noise(1, index, (4, 32, 8)))
-    columns = np.stack([*noise.reshape(64, 4, -1).swapaxes(0, 1).reshape(4, -1), other.ravel()[:16384]])
+    columns = np.stack(
+        [*noise.reshape(64, 4, -1).swapaxes(0, 1).reshape(4, -1), other.ravel()[:16384]]
+    )
     columns = np.concatenate([columns, np.roll(columns[:1], 256, axis=1)])  # example i beside i - 1
     np.testing.assert_allclose(np.cov(columns), np.eye(6), atol=0.05)  # 6 standard errors
     np.testing.assert_allclose(columns.mean(axis=1), 0, atol=0.05)
