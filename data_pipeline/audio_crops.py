@@ -8,7 +8,7 @@ Step s takes the examples s x batch .. (s + 1) x batch - 1: the step is the posi
 and a run goes on anywhere without reading what came before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import grain
 import numpy as np
@@ -62,7 +62,7 @@ class AudioCrops:
             silent = np.sqrt(np.mean(np.square(crop))) < SILENT_RMS
             if not silent or random.random() < self._keep_silent:
                 break
-        return {'waveform': crop, 'index': np.uint32(index)}
+        return {'waveform': crop, 'index': np.asarray(index, np.uint32)}
 
     def _draw(self, song: Song, random: np.random.Generator) -> np.ndarray:
         track = random.integers(len(self._data.tracks))
@@ -71,7 +71,7 @@ class AudioCrops:
 
 
 def batches(
-    crops: Sequence[Crop],
+    crops: AudioCrops,
     *,
     batch_size: int,
     first_step: int = 0,

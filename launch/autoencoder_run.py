@@ -1,6 +1,7 @@
 """From an autoencoder's config to its run, and from its trained weights to the codec."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from data_pipeline.records import RATE, Prepared
 from jen1composer.errors import BadInput
 from jen1composer.evaluation.log_mel import log_mel, log_mel_distance
 from jen1composer.evaluation.reconstruction import reconstruction_report
-from jen1composer.models.autoencoder import STEREO, Autoencoder, AutoencoderConfig
+from jen1composer.models.autoencoder import STEREO, Autoencoder, AutoencoderConfig, encode
 from jen1composer.models.whitening import LatentStatistics, fit
 from jen1composer.sharding.mesh import make_mesh
 from jen1composer.sharding.rules import strategy
@@ -68,15 +69,13 @@ class AutoencoderRun:
 
     def codec(self, params: PyTree, show: Any) -> Codec:
         """Whitens the latents of training crops; `show` wraps the batches to show progress."""
-        encode = jax.jit(
-            lambda sounds: self.model.apply({'params': params}, sounds, method=Autoencoder.encode)
-        )
+        latents = jax.jit(functools.partial(encode, self.model, params))
         num_batches = self.config.whitening_batches
         examples = _crops(self.config, self.model.config, self.data, num_batches)
         numbered: Iterable[Any] = zip(
             range(num_batches), batches(examples, batch_size=self.config.batch), strict=False
         )
-        sums = [LatentStatistics.of(encode(batch['waveform'])) for _, batch in show(numbered)]
+        sums = [LatentStatistics.of(latents(batch['waveform'])) for _, batch in show(numbered)]
         return Codec(
             config=self.model.config,
             params=jax.device_get(params),

@@ -18,6 +18,7 @@ latents: long audio is coded in overlapping chunks that equal the whole (`traini
 
 import dataclasses
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -62,6 +63,11 @@ class AutoencoderConfig:
             )
         if self.kernel % 2 == 0:
             raise ValueError(f'AutoencoderConfig.kernel: {self.kernel}; allowed are odd widths')
+        if not band_weights(self).any(axis=1).all():
+            raise ValueError(
+                f'AutoencoderConfig.bands: {self.bands} with a corner of {self.band_corner_hz} Hz '
+                f'leave a band without any of the {self.strides[0]} frequencies; take fewer bands'
+            )
 
     @property
     def hop_samples(self) -> int:
@@ -194,6 +200,16 @@ class Autoencoder(nn.Module):
         loudness = jnp.log(power + POWER_FLOOR) / 3 + 2
         compressed = jnp.arcsinh(coefficients / self.config.knee)
         return jnp.concatenate([_flat(compressed), _flat(loudness)], axis=-1)
+
+
+def encode(model: Autoencoder, params: Any, waveform: jax.Array) -> jax.Array:
+    """`Autoencoder.encode` with the parameters `params`, a tree without sharding boxes."""
+    return jnp.asarray(model.apply({'params': params}, waveform, method=Autoencoder.encode))
+
+
+def decode(model: Autoencoder, params: Any, latents: jax.Array) -> jax.Array:
+    """`Autoencoder.decode` with the parameters `params`."""
+    return jnp.asarray(model.apply({'params': params}, latents, method=Autoencoder.decode))
 
 
 def rotate_stereo(x: jax.Array) -> jax.Array:

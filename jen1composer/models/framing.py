@@ -16,7 +16,7 @@ With the modified discrete cosine transform as that matrix,
 
 the frames are an orthonormal basis: s coefficients for s samples, and overlap-add returns the
 signal (Princen and Bradley 1986: the alias of each half-frame cancels against its neighbour's).
-The first floor(s/2) and the last ceil(s/2) samples lack a neighbour and come back faded.
+The first ceil(s/2) and the last floor(s/2) samples lack a neighbour and come back faded.
 """
 
 import jax

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jen1composer.models.autoencoder import Autoencoder
+from jen1composer.models.autoencoder import Autoencoder, decode, encode
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig, reconstruction_loss
 from jen1composer.training.step import LossFn
 
@@ -42,9 +42,9 @@ def make_loss(model: Autoencoder, config: AutoencoderTaskConfig, seed: int) -> L
     ) -> tuple[jax.Array, Mapping[str, jax.Array]]:
         del step
         waveform = batch['waveform']
-        latents = model.apply({'params': params}, waveform, method=Autoencoder.encode)
+        latents = encode(model, params, waveform)
         spoilt = spoil(latents, batch['index'], config, seed)
-        decoded = model.apply({'params': params}, spoilt, method=Autoencoder.decode)
+        decoded = decode(model, params, spoilt)
         loss, terms = reconstruction_loss(waveform, decoded, config.losses)
         power = jnp.mean(jnp.square(latents))
         return loss + config.latent_penalty * power, {**terms, 'latent_power': power}

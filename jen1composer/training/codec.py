@@ -18,7 +18,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -31,7 +31,13 @@ from etils import epath
 from flax import traverse_util
 
 from jen1composer.errors import BadInput
-from jen1composer.models.autoencoder import STEREO, Autoencoder, AutoencoderConfig
+from jen1composer.models.autoencoder import (
+    STEREO,
+    Autoencoder,
+    AutoencoderConfig,
+    decode,
+    encode,
+)
 from jen1composer.models.whitening import Whitening
 
 VERSION = 1
@@ -83,27 +89,25 @@ class Codec:
         model = Autoencoder(self.config)
 
         @jax.jit
-        def encode(params: PyTree, whitening: Whitening, x: jax.Array) -> jax.Array:
-            x = x.reshape(x.shape[0], -1, STEREO)
-            return whitening.apply(model.apply({'params': params}, x, method=Autoencoder.encode))
+        def window(params: PyTree, whitening: Whitening, x: jax.Array) -> jax.Array:
+            return whitening.apply(encode(model, params, x.reshape(len(x), -1, STEREO)))
 
-        return functools.partial(encode, self.params, self.whitening)
+        return functools.partial(window, self.params, self.whitening)
 
     @functools.cached_property
     def _decode_window(self) -> Callable[[np.ndarray], jax.Array]:
         model = Autoencoder(self.config)
 
         @jax.jit
-        def decode(params: PyTree, whitening: Whitening, z: jax.Array) -> jax.Array:
-            x = model.apply({'params': params}, whitening.invert(z), method=Autoencoder.decode)
-            return x.reshape(*z.shape[:2], -1)
+        def window(params: PyTree, whitening: Whitening, z: jax.Array) -> jax.Array:
+            return decode(model, params, whitening.invert(z)).reshape(*z.shape[:2], -1)
 
-        return functools.partial(decode, self.params, self.whitening)
+        return functools.partial(window, self.params, self.whitening)
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the two files that `save` writes."""
-        return _fingerprint(*self._files())
+        return hashlib.sha256(b''.join(self._files())).hexdigest()
 
     def save(self, folder: epath.PathLike) -> None:
         """Writes the folder; the model goes first, so a folder with a config is whole."""
@@ -130,7 +134,7 @@ class Codec:
             raise BadInput(f"{path}: cannot be read ({error}); allowed is a codec's") from error
         except safetensors.SafetensorError as error:
             raise BadInput(f'{path}: cut short or not a safetensors file ({error})') from error
-        expected = _flatten(*_abstract(config))
+        expected = _abstract(config)
         for name in sorted(set(expected) | set(arrays)):
             wanted, found = _describe(expected.get(name)), _describe(arrays.get(name))
             if wanted != found:
@@ -142,7 +146,10 @@ class Codec:
     def _files(self) -> tuple[bytes, bytes]:
         config = {'version': VERSION, 'autoencoder': dataclasses.asdict(self.config)}
         text = json.dumps(config, indent=1, sort_keys=True) + '\n'
-        return text.encode(), safetensors.numpy.save(_flatten(self.params, self.whitening))
+        flat = _flatten(self.params, self.whitening)
+        # safetensors writes the buffer as it lies, so a transposed view would come back scrambled.
+        arrays = {name: np.ascontiguousarray(leaf) for name, leaf in flat.items()}
+        return text.encode(), safetensors.numpy.save(arrays)
 
 
 def _read_config(path: epath.Path) -> AutoencoderConfig:
@@ -150,10 +157,11 @@ def _read_config(path: epath.Path) -> AutoencoderConfig:
         value = json.loads(path.read_text())
         if value['version'] != VERSION:
             raise BadInput(f'{path}: version {value["version"]}; allowed is {VERSION}')
-        fields = value['autoencoder']
-        return AutoencoderConfig(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        )
+        fields: dict[str, Any] = value['autoencoder']
+        columns: dict[str, Any] = {
+            name: tuple(field) for name, field in fields.items() if isinstance(field, list)
+        }
+        return AutoencoderConfig(**fields | columns)
     except BadInput:
         raise
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -182,31 +190,22 @@ def _in_windows(
 
 
 def _flatten(params: PyTree, whitening: Whitening) -> dict[str, Any]:
-    tree = {
-        'autoencoder': params,
-        'whitening': {
-            field.name: getattr(whitening, field.name) for field in dataclasses.fields(whitening)
-        },
-    }
-    flat: Mapping[str, Any] = traverse_util.flatten_dict(tree, sep='/')
-    return {
-        name: leaf if isinstance(leaf, jax.ShapeDtypeStruct) else np.asarray(leaf)
-        for name, leaf in flat.items()
-    }
+    """Leaves by the name that they have in the file."""
+    tree = {'autoencoder': params, 'whitening': vars(whitening)}
+    return traverse_util.flatten_dict(tree, sep='/')
 
 
-def _abstract(config: AutoencoderConfig) -> tuple[PyTree, Whitening]:
-    """The shapes of what a codec of this config holds."""
-    sound = jax.ShapeDtypeStruct((1, config.hop_samples, STEREO), jnp.float32)
-    params = jax.eval_shape(Autoencoder(config).init, jax.random.key(0), sound)
-    square = jax.ShapeDtypeStruct((config.latent_channels,) * 2, jnp.float32)
-    mean = jax.ShapeDtypeStruct((config.latent_channels,), jnp.float32)
-    return nn.unbox(params)['params'], Whitening(mean=mean, whiten=square, unwhiten=square)
+def _abstract(config: AutoencoderConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes of what a codec of this config holds, by name."""
+
+    def codec() -> tuple[PyTree, Whitening]:
+        sound = jnp.zeros((1, config.hop_samples, STEREO))
+        params = nn.unbox(Autoencoder(config).init(jax.random.key(0), sound)['params'])
+        square = jnp.zeros((config.latent_channels,) * 2)
+        return params, Whitening(mean=square[0], whiten=square, unwhiten=square)
+
+    return _flatten(*jax.eval_shape(codec))
 
 
 def _describe(array: Any) -> str:
     return 'absent' if array is None else f'{array.dtype} {list(array.shape)}'
-
-
-def _fingerprint(config: bytes, model: bytes) -> str:
-    return hashlib.sha256(config + model).hexdigest()

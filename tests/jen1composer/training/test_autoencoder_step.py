@@ -1,0 +1,51 @@
+"""The autoencoder's training: spoiling is keyed by example, and a few steps lower the loss."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jen1composer.models.autoencoder import Autoencoder
+from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
+from jen1composer.training.autoencoder_step import AutoencoderTaskConfig, make_loss, spoil
+from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
+from jen1composer.training.state import initial_state
+from jen1composer.training.step import make_train_step
+from tests.jen1composer.tiny_codec import TINY, params, sound
+
+TASK = AutoencoderTaskConfig(losses=AutoencoderLossConfig(sizes=(128, 64)))
+
+
+def test_an_example_is_spoilt_alike_in_any_batch():
+    z = jnp.asarray(sound(3, 9, 4))
+    index = jnp.array([7, 8, 9], jnp.uint32)
+    together = spoil(z, index, TASK, seed=0)
+    alone = spoil(z[1:2], index[1:2], TASK, seed=0)
+    np.testing.assert_array_equal(together[1:2], alone)
+    assert not np.array_equal(together[1:2], spoil(z[1:2], index[1:2], TASK, seed=1))
+
+
+def test_the_share_of_masked_frames_and_the_size_of_the_noise_are_as_asked():
+    z = jnp.ones((200, 50, 8))
+    config = AutoencoderTaskConfig(masked_share=0.2, noise=0.5)
+    spoilt = np.asarray(spoil(z, jnp.arange(200, dtype=jnp.uint32), config, seed=0))
+    masked = (spoilt == 0).all(-1)
+    np.testing.assert_allclose(masked.mean(), 0.2, atol=0.02)
+    np.testing.assert_allclose((spoilt[~masked] - 1).std(), 0.5, rtol=0.02)
+
+
+def test_training_on_one_batch_lowers_the_loss():
+    batch = {
+        'waveform': jnp.asarray(sound(2, 20 * TINY.hop_samples, 2)),
+        'index': jnp.arange(2, dtype=jnp.uint32),
+    }
+    optimizer = make_optimizer(
+        OptimizerConfig(peak_learning_rate=1e-2, total_steps=40, warmup_steps=2)
+    )
+    state = initial_state(params, optimizer)
+    step = jax.jit(make_train_step(make_loss(Autoencoder(TINY), TASK, 0), optimizer, 0.9))
+    losses = []
+    for _ in range(40):
+        state, metrics = step(state, batch)
+        losses.append(float(metrics['loss']))
+    assert losses[-1] < 0.7 * losses[0]
+    assert np.isfinite(losses).all()

@@ -1,0 +1,100 @@
+"""The codec: parts equal the whole, saved is loaded, and a damaged folder is refused."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jen1composer.errors import BadInput
+from jen1composer.models.autoencoder import Autoencoder, decode, encode
+from jen1composer.training import codec as codec_module
+from jen1composer.training.codec import Codec
+from tests.jen1composer.tiny_codec import TINY, codec, sound
+
+HOP = TINY.hop_samples
+
+
+@pytest.mark.parametrize('frames', [1, 32, 33, 63, 100])
+def test_windows_equal_the_whole(monkeypatch, frames):
+    tiny = codec()
+    monkeypatch.setattr(codec_module, 'WINDOW_FRAMES', 32)
+    x = sound(1, 2, frames * HOP, 2)
+    white = tiny.encode(x)
+    model = Autoencoder(TINY)
+    latents = jax.jit(encode, static_argnums=0)(model, tiny.params, x[0])
+    np.testing.assert_allclose(white[0], tiny.whitening.apply(latents), atol=1e-4)
+    sounded = jax.jit(decode, static_argnums=0)(model, tiny.params, latents)
+    np.testing.assert_allclose(tiny.decode(white)[0], sounded, atol=1e-4)
+
+
+def test_sound_is_filled_up_to_a_whole_frame_with_silence():
+    x = sound(2, 3, 2 * HOP - 5, 2)
+    white = codec().encode(x)
+    assert white.shape == (2, 3, 2, TINY.latent_channels)
+    padded = np.pad(x, ((0, 0), (0, 0), (0, 5), (0, 0)))
+    np.testing.assert_array_equal(white, codec().encode(padded))
+
+
+def test_tracks_are_coded_apart():
+    x = sound(2, 3, 4 * HOP, 2)
+    together = codec().encode(x)
+    np.testing.assert_allclose(together[1:, 2:], codec().encode(x[1:, 2:]), atol=1e-5)
+
+
+def test_what_is_loaded_is_what_was_saved(tmp_path):
+    saved = codec()
+    saved.save(tmp_path / 'codec')
+    loaded = Codec.load(tmp_path / 'codec')
+    assert loaded.config == saved.config
+    assert loaded.fingerprint == saved.fingerprint
+    x = sound(1, 1, 5 * HOP, 2)
+    latents = saved.encode(x)
+    np.testing.assert_array_equal(loaded.encode(x), latents)
+    np.testing.assert_array_equal(loaded.decode(latents), saved.decode(latents))
+    assert Codec.load(tmp_path).fingerprint == saved.fingerprint  # the workdir it lies in
+
+
+def test_the_fingerprint_knows_every_weight(tmp_path):
+    tiny = codec()
+    tiny.params['to_latent']['bias'] = tiny.params['to_latent']['bias'].at[0].add(1e-6)
+    assert tiny.fingerprint != codec().fingerprint
+
+
+def damage_model(folder, change):
+    path = folder / 'model.safetensors'
+    path.write_bytes(change(path.read_bytes()))
+
+
+def damage_config(folder, **changes):
+    path = folder / 'config.json'
+    value = json.loads(path.read_text())
+    value['autoencoder'] |= changes
+    path.write_text(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    ('damage', 'message'),
+    [
+        (lambda folder: (folder / 'model.safetensors').unlink(), 'model.safetensors: cannot be'),
+        (lambda folder: damage_model(folder, lambda b: b[: len(b) // 2]), 'cut short'),
+        (lambda folder: damage_model(folder, lambda b: b''), 'cut short'),
+        (lambda folder: damage_model(folder, lambda b: b'RIFF' * 99), 'not a safetensors file'),
+        (lambda folder: (folder / 'config.json').unlink(), 'not a codec folder'),
+        (lambda folder: (folder / 'config.json').write_text('{"ver'), 'not a codec folder'),
+        (lambda folder: (folder / 'config.json').write_text('{"version": 9}'), 'version 9'),
+        (
+            lambda folder: damage_config(folder, kernel=5),
+            r'\[3, 8, 8\]; the config asks for float32 \[5, 8, 8\]',
+        ),
+        (lambda folder: damage_config(folder, latent_channels=4), 'the config asks for'),
+        (lambda folder: damage_config(folder, attention=1), 'not a codec folder'),
+    ],
+)
+def test_a_damaged_folder_is_refused_in_one_line(tmp_path, damage, message):
+    codec().save(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(BadInput, match=message) as caught:
+        Codec.load(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert '\n' not in str(caught.value)
