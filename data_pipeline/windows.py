@@ -25,7 +25,7 @@ class Window:
 
 
 class Windows:
-    """All windows of `num_frames` frames of one split."""
+    """All windows of `num_frames` frames of one split, or of several: 'validation+test'."""
 
     def __init__(self, latents: Latents, split: str, num_frames: int):
         """Raises BadInput where the split is empty or its clips are shorter than a window."""
@@ -40,7 +40,8 @@ class Windows:
         self.num_frames = num_frames
         self.places = [
             Window(song, clip, slot)
-            for song in latents.songs(split)
+            for name in split.split('+')
+            for song in latents.songs(name)
             for clip in range(len(songs[song].starts))
             for slot in range(slots)
         ]

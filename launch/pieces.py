@@ -1,13 +1,14 @@
 """A composition as a folder: one FLAC per track, the mix, and `piece.json` that says what it is."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from etils import epath
 
 from data_pipeline.audio import write_flac
-from jen1composer.generation.composer import SAMPLE_RATE, Composition
+from jen1composer.generation.composer import SAMPLE_RATE, Composition, Take
 from jen1composer.generation.request import Request
 
 SILENT_DB = -60.0
@@ -16,27 +17,37 @@ SILENT_DB = -60.0
 def write_piece(
     folder: epath.PathLike, composition: Composition, request: Request
 ) -> dict[str, Any]:
-    """Writes the folder and returns what `piece.json` says.
+    """Writes the folder and returns what `piece.json` says."""
+    asked = {
+        'prompt': request.prompt,
+        'seed': request.seed,
+        'seconds': len(composition.mix) / SAMPLE_RATE,
+        'steps': request.num_steps,
+        'guidance': request.text_guidance,
+        'trained_steps': composition.step,
+    }
+    return write_takes(folder, composition.takes, asked)
 
-    A given track is written as it came. A generated one that would clip is made quieter, and so is
-    the mix, each by a gain that is stated; the mix is the sum of the tracks as written.
+
+def write_takes(
+    folder: epath.PathLike, takes: Mapping[str, Take], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Writes the folder, with `about` in `piece.json` too, and returns what that says.
+
+    A given track is written as it came. One that would clip is made quieter, and so is the mix,
+    each by a gain that is stated; the mix is the sum of the tracks as written.
     """
     folder = epath.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    gains = {name: _gain(take.peak) for name, take in composition.takes.items()}
-    written = {name: take.audio * gains[name] for name, take in composition.takes.items()}
+    gains = {name: _gain(take.peak) for name, take in takes.items()}
+    written = {name: take.audio * gains[name] for name, take in takes.items()}
     mix = np.sum(list(written.values()), axis=0)
     mix_gain = _gain(float(np.abs(mix).max()))
     for name, audio in written.items():
         write_flac(folder / f'{name}.flac', audio)
     write_flac(folder / 'mix.flac', mix * mix_gain)
     facts = {
-        'prompt': request.prompt,
-        'seed': request.seed,
-        'seconds': len(mix) / SAMPLE_RATE,
-        'steps': request.num_steps,
-        'guidance': request.text_guidance,
-        'trained_steps': composition.step,
+        **about,
         'tracks': {
             name: {
                 'role': take.role.name.lower(),
@@ -46,7 +57,7 @@ def write_piece(
                 'gain': round(gains[name], 4),
             }
             | ({'warning': 'silent'} if take.rms_db < SILENT_DB else {})
-            for name, take in composition.takes.items()
+            for name, take in takes.items()
         },
         'mix': {'file': 'mix.flac', 'gain': round(mix_gain, 4)},
     }

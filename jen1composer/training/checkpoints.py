@@ -85,12 +85,7 @@ def restore_ema(folder: epath.PathLike) -> tuple[Any, int]:
     Raises BadInput where there is no checkpoint.
     """
     folder = epath.Path(folder)
-    step = None
-    if folder.exists():
-        with ocp.CheckpointManager(folder) as manager:
-            step = manager.latest_step()
-    if step is None:
-        raise BadInput(f'{folder}: holds no checkpoint; allowed is a folder a run has saved into')
+    step = _latest_step(folder)
     path = folder / str(step) / 'state'
     with ocp.PyTreeCheckpointer() as checkpointer:
         saved = checkpointer.metadata(path).item_metadata.tree['ema']
@@ -101,6 +96,18 @@ def restore_ema(folder: epath.PathLike) -> tuple[Any, int]:
             args=ocp.args.PyTreeRestore(item=target, restore_args=as_numpy, partial_restore=True),
         )
     return tree['ema'], step
+
+
+def read_identity(folder: epath.PathLike) -> Identity:
+    """The identity of the run whose newest checkpoint is in `folder`.
+
+    Raises BadInput where there is no checkpoint.
+    """
+    folder = epath.Path(folder)
+    step = _latest_step(folder)
+    with ocp.CheckpointManager(folder) as manager:
+        restored = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+    return restored['meta']['identity']
 
 
 def check_identity(where: Any, saved: Identity, given: Identity) -> None:
@@ -114,6 +121,16 @@ def check_identity(where: Any, saved: Identity, given: Identity) -> None:
     if differing:
         shown = '; '.join(differing[:3]) + ('; ...' if len(differing) > 3 else '')
         raise BadInput(f'{where}: was written by another config: {shown}; use another folder')
+
+
+def _latest_step(folder: epath.Path) -> int:
+    step = None
+    if folder.exists():
+        with ocp.CheckpointManager(folder) as manager:
+            step = manager.latest_step()
+    if step is None:
+        raise BadInput(f'{folder}: holds no checkpoint; allowed is a folder a run has saved into')
+    return step
 
 
 def flat_identity(config: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> dict[str, Any]:
