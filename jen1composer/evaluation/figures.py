@@ -1,0 +1,122 @@
+"""Pictures of what was measured, as functions of arrays.
+
+1. A chart is SVG that stands inside a page: its words and axes have the colour `currentColor` and
+   are set in the reader's fonts, so one picture is right by light and in the dark, and sharp at any
+   width.
+2. A spectrogram is PNG, one pixel a band and frame, without axes: it is as wide as its player.
+
+Nothing is global: matplotlib's figures are made directly, without pyplot and its current figure.
+"""
+
+import dataclasses
+import hashlib
+import html
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import matplotlib.image
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from jen1composer.evaluation.log_mel import SILENCE_DB, log_mel
+
+COLOURS = ('#3b82c4', '#d9772b', '#2b9a66', '#b3559b')  # 3:1 or better on white and on near-black
+_INK = '#010203'  # stands for currentColor until the SVG is written
+_STYLE: dict[Any, Any] = {
+    'font.size': 9,
+    'svg.fonttype': 'none',  # words stay words
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.edgecolor': _INK,
+    'axes.labelcolor': _INK,
+    'text.color': _INK,
+    'xtick.color': _INK,
+    'ytick.color': _INK,
+    'legend.frameon': False,
+    'legend.fontsize': 8,
+    'lines.linewidth': 1.6,
+    'lines.markersize': 4,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line of a chart.
+
+    Attributes:
+        label: its name in the legend; empty leaves it out there.
+        x, y: its points, of one length.
+        colour: index into COLOURS, or None for the ink of the axes.
+        marked: dots at the points.
+        dashed: what it is compared with, rather than what was measured.
+    """
+
+    label: str
+    x: ArrayLike
+    y: ArrayLike
+    colour: int | None = 0
+    marked: bool = False
+    dashed: bool = False
+
+
+def line_chart(
+    lines: Sequence[Line],
+    *,
+    x_label: str,
+    y_label: str,
+    alt: str,
+    y_limits: tuple[float, float] | None = None,
+) -> str:
+    """An SVG element; `alt` says in words what it shows, for who cannot see it.
+
+    Raises ValueError for a line whose x and y differ in length.
+    """
+    salt = hashlib.sha256(alt.encode()).hexdigest()  # ids that repeat, and differ between charts
+    with matplotlib.rc_context(_STYLE | {'svg.hashsalt': salt}):
+        figure = Figure(figsize=(4.6, 2.8), layout='constrained')
+        axes = figure.subplots()
+        for line in lines:
+            axes.plot(
+                line.x,
+                line.y,
+                label=line.label or None,
+                color=_INK if line.colour is None else COLOURS[line.colour],
+                marker='o' if line.marked else '',
+                linestyle=(0, (4, 2)) if line.dashed else '-',
+                linewidth=1.0 if line.dashed else None,
+            )
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.grid(color='#808080', alpha=0.25, linewidth=0.6)
+        if y_limits is not None:
+            axes.set_ylim(*y_limits)
+        if any(line.label for line in lines):
+            figure.legend(loc='outside lower center', ncols=4, handlelength=1.8, columnspacing=1.2)
+        buffer = io.StringIO()
+        nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
+        figure.savefig(buffer, format='svg', transparent=True, metadata=nothing)
+    return _for_a_page(buffer.getvalue(), alt)
+
+
+def spectrogram_png(waveform: np.ndarray) -> bytes:
+    """Log-mel spectrogram of `[sample, 2]` at 48 kHz: low notes below, black is -80 dB, pale 0."""
+    buffer = io.BytesIO()
+    decibels = log_mel(waveform).T  # [mel, frame]
+    matplotlib.image.imsave(
+        buffer, decibels, format='png', cmap='magma', vmin=SILENCE_DB, vmax=0, origin='lower'
+    )
+    return buffer.getvalue()
+
+
+def _for_a_page(svg: str, alt: str) -> str:
+    """The bare element: as wide as its place, in the ink of the page, without ids nobody uses."""
+    svg = svg[svg.index('<svg') :].replace(_INK, 'currentColor')
+    svg = re.sub(r' id="[\w.]+_\d+"', '', svg)  # axes_1 and the like, the same in every chart
+    svg = re.sub(r'<defs>\s*<style.*?</style>\s*</defs>', '', svg, flags=re.DOTALL)  # not for all
+    svg = re.sub(r'<metadata>.*?</metadata>', '', svg, flags=re.DOTALL)
+    opening = f'<svg role="img" aria-label="{html.escape(alt)}"'
+    return re.sub(r'<svg width="\S+" height="\S+"', lambda _: opening, svg, count=1)

@@ -1,0 +1,181 @@
+"""What the demo's page says in numbers, measured from the folders that the demo has made."""
+
+import dataclasses
+import functools
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+from data_pipeline.batches import fixed_batches, stranger_batches
+from data_pipeline.curriculum import Curriculum, Stage
+from data_pipeline.latents import Latents
+from data_pipeline.records import SPLITS, Prepared
+from data_pipeline.windows import Windows
+from jen1composer.errors import BadInput
+from jen1composer.evaluation.validation import (
+    Interval,
+    bin_centres,
+    conditioning_gap,
+    make_loss_at,
+    make_zero_loss_at,
+    time_bins,
+)
+from jen1composer.generation.composer import Composer
+from jen1composer.models.unet import UNet
+from jen1composer.tracks import Role
+from jen1composer.training.checkpoints import read_identity
+from jen1composer.training.composer_step import DiffusionConfig
+from launch.composer_run import VALIDATION_SEED, make_curriculum
+
+BATCH = 16  # as the validation during the training has it
+TIME_BINS, GAP_BINS = 10, 5
+SHARE_BINS = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data:
+    """What was trained on, and what was held out, by split."""
+
+    source: str
+    songs: Mapping[str, int]
+    minutes: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskShares:
+    """Shares of the tasks that the curriculum drew, beside those that were set, over the steps."""
+
+    steps: list[float]  # middle of each bin
+    drawn: list[list[float]]  # [bin, k - 1]: of examples with k targets
+    set: list[list[float]]
+    given: list[float]  # [bin]: of tracks that are no target, given rather than marginalised
+    p_given: float
+    largest_sigma: float  # the largest deviation of a stage's share, in standard errors
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Validation:
+    """Losses of the averaged weights on songs that were not trained on."""
+
+    times: list[float]
+    loss: list[float]  # per time, on validation songs
+    zero: list[float]  # the same of a prediction of 0
+    gap: Interval  # loss with another song's given tracks minus loss with the true ones
+    gap_examples: int
+    gap_songs: int
+
+
+def measure_data(prepared: Prepared) -> Data:
+    songs = {split: prepared.songs(split) for split in SPLITS}
+    return Data(
+        source=prepared.manifest.source,
+        songs={split: len(of_split) for split, of_split in songs.items()},
+        minutes={
+            split: round(sum(song.duration_s for song in of_split) / 60, 1)
+            for split, of_split in songs.items()
+        },
+    )
+
+
+def curve(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    """Steps and values of the metrics rows that hold `name`."""
+    found = [(row['step'], row[name]) for row in rows if name in row]
+    return [step for step, _ in found], [value for _, value in found]
+
+
+def training_seconds(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Time spent in training steps: each row's seconds a step times the steps it stands for."""
+    steps, seconds = curve(rows, 'step_s')
+    return float(np.diff(steps, prepend=0) @ np.asarray(seconds)) if steps else 0.0
+
+
+def read_heldout(autoencoder: epath.PathLike) -> dict[str, Any]:
+    """`heldout.json` of a workdir of train_autoencoder; raises BadInput where there is none."""
+    path = epath.Path(autoencoder) / 'heldout.json'
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f'{path}: cannot be read ({error}); allowed is a workdir of train_autoencoder'
+        ) from error
+
+
+def run_curriculum(workdir: epath.PathLike, num_tracks: int) -> tuple[Curriculum, int, int]:
+    """The curriculum, the seed and the batch of a composer's run, from its checkpoint."""
+    identity = read_identity(epath.Path(workdir) / 'checkpoints')
+    section = 'curriculum.'
+    config = {k.removeprefix(section): v for k, v in identity.items() if k.startswith(section)}
+    return make_curriculum(ConfigDict(config), num_tracks), identity['seed'], identity['batch']
+
+
+def task_shares(
+    curriculum: Curriculum, *, seed: int, batch: int, num_steps: int, num_bins: int = SHARE_BINS
+) -> TaskShares:
+    """Draws again what examples 0 .. batch x num_steps - 1 were asked, and counts."""
+    steps = np.arange(num_steps).repeat(batch)
+    roles = np.array([curriculum.draw(seed, i, int(step)) for i, step in enumerate(steps)])
+    targets = (roles == Role.TARGET).sum(axis=1)  # [example]
+    given = (roles == Role.CONDITION).sum(axis=1)
+    counts = np.arange(1, curriculum.num_tracks + 1)
+    has_count = targets[:, None] == counts  # [example, k - 1]
+    weights = np.stack([curriculum.target_count_weights(s) for s in range(len(curriculum.stages))])
+    stage = np.array([curriculum.stage_at(step) for step in range(num_steps)]).repeat(batch)
+
+    edges = np.linspace(0, num_steps, min(num_bins, num_steps) + 1).round().astype(int)
+    bins = [slice(a * batch, b * batch) for a, b in itertools.pairwise(edges)]
+    others = curriculum.num_tracks - targets
+    sigmas = []
+    for number, wanted in enumerate(weights):
+        drawn = has_count[stage == number]
+        if len(drawn):
+            error = np.sqrt(wanted * (1 - wanted) / len(drawn))
+            off = np.abs(drawn.mean(axis=0) - wanted)
+            sigmas.append(np.max(off[error > 0] / error[error > 0], initial=0.0))
+    return TaskShares(
+        steps=((edges[:-1] + edges[1:]) / 2).tolist(),
+        drawn=[has_count[part].mean(axis=0).round(4).tolist() for part in bins],
+        set=[weights[stage[part]].mean(axis=0).round(4).tolist() for part in bins],
+        given=[round(float(given[p].sum() / max(1, others[p].sum())), 4) for p in bins],
+        p_given=curriculum.p_given,
+        largest_sigma=round(float(max(sigmas)), 2),
+    )
+
+
+def measure_validation(
+    composer: Composer, latents: Latents, curriculum: Curriculum, *, num_batches: int
+) -> Validation:
+    """Losses by time with the tasks of the run's last stage; the gap where all others are given.
+
+    For the gap, up to half of the tracks are targets and all others are given, so that each example
+    has something to listen to. Strangers come from all held-out songs.
+    """
+    diffusion = DiffusionConfig(prediction=composer.spec.prediction)
+    compiled = make_loss_at(UNet(composer.spec.model), diffusion, VALIDATION_SEED)
+    loss_at = functools.partial(compiled, composer.params)
+    zero_at = make_zero_loss_at(diffusion, VALIDATION_SEED)
+    num_frames = composer.spec.window_frames
+    sizes = {'batch': BATCH, 'num_batches': num_batches, 'seed': VALIDATION_SEED}
+    by_time = fixed_batches(Windows(latents, 'validation', num_frames), curriculum, **sizes)
+
+    held_out = Windows(latents, 'validation+test', num_frames)
+    most = max(1, curriculum.num_tracks // 2)
+    all_given = Curriculum(
+        num_tracks=curriculum.num_tracks,
+        stages=(Stage(steps=1, max_targets=most),),
+        p_given=1.0,
+    )
+    true = fixed_batches(held_out, all_given, **sizes)
+    strangers = stranger_batches(held_out, true, seed=VALIDATION_SEED)
+    return Validation(
+        times=bin_centres(TIME_BINS).tolist(),
+        loss=time_bins(loss_at, by_time, TIME_BINS).round(4).tolist(),
+        zero=time_bins(zero_at, by_time, TIME_BINS).round(4).tolist(),
+        gap=conditioning_gap(loss_at, true, strangers, GAP_BINS),
+        gap_examples=BATCH * num_batches,
+        gap_songs=len({place.song for place in held_out.places}),
+    )
