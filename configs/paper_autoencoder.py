@@ -36,7 +36,7 @@ def get_config(arg: str = '') -> ConfigDict:
 
     config.task = ConfigDict()
     config.task.masked_share = 0.05
-    config.task.noise = 0.1
+    config.task.noise = 0.3
     config.task.latent_penalty = 0.01
 
     config.losses = ConfigDict()

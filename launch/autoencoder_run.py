@@ -46,26 +46,14 @@ class AutoencoderRun:
     model: Autoencoder
     data: Prepared
     run: Run
+    heldout: Mapping[str, np.ndarray]  # split -> [crop, sample, 2], the same in every run
 
     def evaluate(self, state: TrainState) -> dict[str, Any]:
         """Log-mel distance of decoded validation crops, with the averaged weights."""
-        sounds = self.heldout('validation')
+        sounds = self.heldout['validation']
         decoded = jax.jit(self.model.apply)({'params': state.ema}, sounds)
         distance = log_mel_distance(log_mel(sounds), log_mel(np.asarray(decoded)))
         return {'validation_log_mel_db': round(distance, 3)}
-
-    def heldout(self, split: str) -> np.ndarray:
-        """The same crops of a split every time, `[crop, sample, 2]`."""
-        wanted = self.config.heldout
-        hop = self.model.config.hop_samples
-        crops = AudioCrops(
-            self.data,
-            split=split,
-            num_samples=int(wanted.seconds * RATE) // hop * hop,
-            num_examples=wanted.crops,
-            seed=HELDOUT_SEED,
-        )
-        return np.stack([crops[i]['waveform'] for i in range(len(crops))])
 
     def codec(self, params: PyTree, show: Any) -> Codec:
         """Whitens the latents of training crops; `show` wraps the batches to show progress."""
@@ -85,8 +73,8 @@ class AutoencoderRun:
     def report(self, codec: Codec) -> dict[str, Mapping[str, float]]:
         """`evaluation.reconstruction` on the validation and the test songs."""
         return {
-            split: reconstruction_report(codec, self.heldout(split), NOISE_SEED)
-            for split in ('validation', 'test')
+            split: reconstruction_report(codec, sounds, NOISE_SEED)
+            for split, sounds in self.heldout.items()
         }
 
 
@@ -125,7 +113,12 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
         rules=strategy(config.sharding.strategy),
         loop=LoopConfig(**config.loop),
     )
-    return AutoencoderRun(config=config, model=model, data=data, run=run)
+    # Read before the training, so that data without a test song is refused now.
+    heldout = {
+        split: _heldout(config.heldout, model.config, data, split)
+        for split in ('validation', 'test')
+    }
+    return AutoencoderRun(config=config, model=model, data=data, run=run, heldout=heldout)
 
 
 def _crops(
@@ -139,6 +132,20 @@ def _crops(
         seed=config.seed,
         keep_silent=config.keep_silent,
     )
+
+
+def _heldout(
+    wanted: ConfigDict, model: AutoencoderConfig, data: Prepared, split: str
+) -> np.ndarray:
+    hop = model.hop_samples
+    crops = AudioCrops(
+        data,
+        split=split,
+        num_samples=int(wanted.seconds * RATE) // hop * hop,
+        num_examples=wanted.crops,
+        seed=HELDOUT_SEED,
+    )
+    return np.stack([crops[i]['waveform'] for i in range(len(crops))])
 
 
 def _from_config(kind: Any, section: ConfigDict, name: str) -> Any:

@@ -27,7 +27,7 @@ from jen1composer.training.step import LossFn
 class AutoencoderTaskConfig:
     losses: AutoencoderLossConfig = AutoencoderLossConfig()  # noqa: RUF009 (frozen)
     masked_share: float = 0.05  # of latent frames
-    noise: float = 0.1  # standard deviation
+    noise: float = 0.3  # standard deviation
     latent_penalty: float = 0.01
 
 
