@@ -118,5 +118,5 @@ def _for_a_page(svg: str, alt: str) -> str:
     svg = re.sub(r' id="[\w.]+_\d+"', '', svg)  # axes_1 and the like, the same in every chart
     svg = re.sub(r'<defs>\s*<style.*?</style>\s*</defs>', '', svg, flags=re.DOTALL)  # not for all
     svg = re.sub(r'<metadata>.*?</metadata>', '', svg, flags=re.DOTALL)
-    opening = f'<svg role="img" aria-label="{html.escape(alt)}"'
-    return re.sub(r'<svg width="\S+" height="\S+"', lambda _: opening, svg, count=1)
+    svg = re.sub(r' width="\S+pt" height="\S+pt"', '', svg, count=1)
+    return svg.replace('<svg', f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
