@@ -1,0 +1,239 @@
+"""The parts of the demo's page: which stretch is given, the pieces, and what is counted."""
+
+import dataclasses
+import html.parser
+import json
+
+import numpy as np
+import pytest
+
+from data_pipeline.audio import read_audio
+from data_pipeline.curriculum import Curriculum, Stage
+from data_pipeline.records import RATE, Prepared, write_manifest, write_song
+from jen1composer.diffusion.prediction import Prediction
+from jen1composer.errors import BadInput
+from jen1composer.evaluation.page import render
+from jen1composer.generation.composer import Composer
+from jen1composer.tracks import TRACKS
+from jen1composer.training.text import load_minilm
+from jen1composer.training.workdir import ComposerSpec
+from launch.demo_measurements import (
+    Validation,
+    curve,
+    measure_data,
+    read_heldout,
+    task_shares,
+    training_seconds,
+)
+from launch.demo_pieces import GIVEN, Stretch, choose_stretch, make_pieces
+from launch.demo_report import Report, make_page
+from tests import tiny
+from tests.jen1composer import tiny_codec
+
+SECONDS = 6
+NUM_SAMPLES = RATE // 10
+
+
+def make_prepared(folder, sounding, split='test'):
+    """One song of noise, in which track k sounds in the seconds `sounding[k]`."""
+    stems = np.zeros((4, SECONDS * RATE, 2), np.float32)
+    noise = np.random.default_rng(0).uniform(-0.2, 0.2, size=stems.shape)
+    for track, seconds in enumerate(sounding):
+        for second in seconds:
+            part = slice(second * RATE, (second + 1) * RATE)
+            stems[track, part] = noise[track, part]
+    about = {'title': 'a song', 'tags': {}, 'prompt': 'calm rock', 'source_sha256': '0'}
+    song = write_song(folder, 'song', stems, recipe='0', **about)
+    songs = [dataclasses.replace(song, split=split)]
+    write_manifest(folder, songs, source='noise', settings={}, quarantined=[])
+    return Prepared(folder)
+
+
+def test_the_given_tracks_sound_in_every_second_of_the_stretch_then_the_others(tmp_path):
+    everywhere = range(SECONDS)
+    prepared = make_prepared(tmp_path, [everywhere, (1, 2, 3, 4, 5), (0, 1, 3, 4), (3, 4)])
+    # Bass and drums from second 1 on, all four only in seconds 3 and 4.
+    assert choose_stretch(prepared, GIVEN, 2 * RATE).start_s == 3
+    assert choose_stretch(prepared, GIVEN, 5 * RATE).start_s == 1
+    stretch = choose_stretch(prepared, GIVEN, RATE + 1)  # begins a second second
+    assert stretch.start_s == 3
+    song = prepared.songs('test')[0]
+    np.testing.assert_array_equal(stretch.stems, prepared.read(song, 3 * RATE, RATE + 1))
+
+
+def test_without_a_test_song_it_says_so(tmp_path):
+    prepared = make_prepared(tmp_path, [(0,)] * 4, split='train')
+    with pytest.raises(BadInput, match='no test song'):
+        choose_stretch(prepared, GIVEN, RATE)
+
+
+@pytest.fixture(scope='module')
+def pieces(tmp_path_factory):
+    """The five pieces of a composer with random weights: folder, what they say, the stretch."""
+    out = tmp_path_factory.mktemp('page')
+    prepared = make_prepared(out / 'data', [range(SECONDS)] * 4)
+    codec, text = tiny_codec.codec(), load_minilm(max_tokens=24)
+    model = dataclasses.replace(
+        tiny.UNET, latent_channels=codec.latent_channels, text_width=text.width
+    )
+    composer = Composer(
+        spec=ComposerSpec(
+            tracks=TRACKS,
+            model=model,
+            prediction=Prediction.V,
+            window_frames=8,
+            hop_samples=codec.hop_samples,
+            max_tokens=24,
+            autoencoder_fingerprint=codec.fingerprint,
+            text_fingerprint=text.fingerprint,
+        ),
+        params=tiny.randomised(tiny.init_params(model), scale=0.05),
+        step=0,
+        codec=codec,
+        text_encoder=text,
+    )
+    stretch = choose_stretch(prepared, GIVEN, NUM_SAMPLES)
+    facts = make_pieces(out, composer, stretch, prompt='<b>loud</b>', seed=1, num_steps=2)
+    return out, facts, stretch
+
+
+def heard(pieces, piece, name):
+    return read_audio(pieces[0] / piece / f'{name}.flac')
+
+
+def test_each_piece_has_the_tracks_it_should_and_its_mix_is_their_sum(pieces):
+    _, facts, _ = pieces
+    made = {name: tuple(piece['tracks']) for name, piece in facts.items()}
+    all_but = dict.fromkeys(('joint', 'accompaniment', 'original', 'decoded'), TRACKS)
+    assert made == all_but | {'alone': ('drums',)}
+    for name, piece in facts.items():
+        stems = sum(heard(pieces, name, track) for track in piece['tracks'])
+        mix = heard(pieces, name, 'mix')
+        assert mix.shape == (NUM_SAMPLES, 2)
+        np.testing.assert_allclose(mix, piece['mix']['gain'] * stems, atol=1e-4)
+
+
+def test_the_original_and_what_is_given_are_the_song_sample_for_sample(pieces):
+    _, facts, stretch = pieces
+    for k, track in enumerate(TRACKS):
+        np.testing.assert_array_equal(heard(pieces, 'original', track), stretch.stems[k])
+    for track in GIVEN:
+        assert facts['accompaniment']['tracks'][track]['role'] == 'condition'
+        given = heard(pieces, 'accompaniment', track)
+        np.testing.assert_array_equal(given, heard(pieces, 'original', track))
+    assert not np.array_equal(
+        heard(pieces, 'accompaniment', 'melody'), heard(pieces, 'original', 'melody')
+    )
+
+
+def test_each_piece_has_its_prompt(pieces):
+    _, facts, stretch = pieces
+    assert isinstance(stretch, Stretch)
+    assert facts['joint']['prompt'] == facts['alone']['prompt'] == '<b>loud</b>'
+    assert facts['accompaniment']['prompt'] == stretch.song.prompt == 'calm rock'
+
+
+CURRICULUM = Curriculum(
+    num_tracks=4,
+    stages=(Stage(steps=30, max_targets=1), Stage(steps=70, max_targets=4)),
+    p_given=0.3,
+)
+
+
+def shares_of(num_steps=100, num_bins=10):
+    return task_shares(CURRICULUM, seed=5, batch=32, num_steps=num_steps, num_bins=num_bins)
+
+
+def test_task_shares_are_those_that_were_set_within_their_error():
+    shares = shares_of()
+    drawn, wanted = np.array(shares.drawn), np.array(shares.set)
+    assert drawn.shape == (10, 4)
+    np.testing.assert_allclose(drawn.sum(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(wanted[:3], [[1, 0, 0, 0]] * 3)
+    np.testing.assert_allclose(wanted[3:], [[1 / 6, 1 / 6, 1 / 6, 1 / 2]] * 7, atol=1e-3)
+    np.testing.assert_array_equal(drawn[:3], wanted[:3])
+    assert np.abs(drawn - wanted).max() < 4 * np.sqrt(0.25 / 320)
+    assert 0 < shares.largest_sigma < 3.5
+    assert np.mean(shares.given) == pytest.approx(0.3, abs=0.03)
+    np.testing.assert_allclose(shares.steps, np.arange(5, 100, 10))
+
+
+def test_task_shares_of_a_shorter_run_are_its_beginning():
+    assert shares_of(50, 5).drawn == shares_of(100, 10).drawn[:5]
+    assert len(shares_of(3, 10).drawn) == 3  # no more bins than steps
+
+
+def test_training_seconds_are_the_sum_over_the_steps():
+    times = np.random.default_rng(0).uniform(1, 2, size=25)
+    rows = [{'step': 0, 'validation_loss': 1.0}]
+    for begin, end in ((0, 1), (1, 10), (10, 20), (20, 25)):
+        rows.append({'step': end, 'loss': 0.5, 'step_s': times[begin:end].mean()})
+        rows.append({'step': end, 'validation_loss': 0.7})
+    assert training_seconds(rows) == pytest.approx(times.sum())
+    assert training_seconds([]) == 0
+    assert curve(rows, 'loss') == ([1, 10, 20, 25], [0.5] * 4)
+
+
+def test_the_autoencoders_report_must_be_there(tmp_path):
+    with pytest.raises(BadInput, match=r'heldout\.json.*train_autoencoder'):
+        read_heldout(tmp_path)
+
+
+def make_report(pieces, gap):
+    heldout = {
+        'log_mel_db_decoded': 3.21,
+        'log_mel_db_noise': 8.0,
+        'log_mel_db_mean': 7.0,
+        'snr_db_decoded': 1.0,
+    }
+    rows = [{'step': s, 'loss': 1 / s, 'validation_loss': 1.0, 'step_s': 0.5} for s in (10, 20)]
+    return Report(
+        data=measure_data(Prepared(pieces[0] / 'data')),
+        autoencoder={'steps': 20, 'parameters': 2_300_000, 'validation': heldout, 'test': heldout},
+        autoencoder_rows=[{'step': 20, 'loss': 1, 'validation_log_mel_db': 3.2, 'step_s': 12.0}],
+        composer_parameters=1_900_000,
+        composer_steps=20,
+        composer_rows=rows,
+        shares=shares_of(),
+        validation=Validation(
+            times=[0.25, 0.75], loss=[0.5, 0.7], zero=[1, 1.0], gap=gap, gap_examples=8, gap_songs=2
+        ),
+        pieces=pieces[1],
+    )
+
+
+class Words(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.words = ''
+        self.feed(text)
+
+    def handle_data(self, data):
+        self.words += data
+
+
+def test_the_page_says_what_was_measured_and_plays_what_was_written(pieces):
+    report = make_report(pieces, gap=(0.2, 0.1, 0.3))
+    page = make_page(report)
+    assert all((pieces[0] / sound.file).is_file() for sound in page.sounds)
+    assert len(page.sounds) == 4 * 5 + 1  # a mix of one stem is not shown twice
+    words = Words(render(page)).words
+    for fact in (
+        '2.3 million',
+        '4.0 minutes',
+        '1.9 million',
+        '10 s',
+        '3.21',
+        '<b>loud</b>',
+        '0.6000',
+    ):
+        assert fact in words, fact
+    assert '+0.1000 to +0.3000' in words
+    assert json.loads(json.dumps(report.summary()))['composer']['train_s'] == 10.0
+
+
+def test_the_page_claims_that_the_composer_listens_only_where_that_was_measured(pieces):
+    for gap, claimed in (((0.2, 0.1, 0.3), True), ((0.1, -0.1, 0.3), False)):
+        words = Words(render(make_page(make_report(pieces, gap)))).words
+        assert ('above 0 in all of its interval' in words) == claimed
+        assert ('cannot be said' in words) != claimed
