@@ -24,10 +24,10 @@ def make_mesh(
     devices = jax.devices() if devices is None else list(devices)
     sizes = {'data': data, 'fsdp': fsdp}
     filled = [axis for axis, size in sizes.items() if size == -1]
-    fixed = int(np.prod([size for size in sizes.values() if size != -1]))
-    if len(filled) == 1 and len(devices) % fixed == 0:
-        sizes[filled[0]] = len(devices) // fixed
-    if filled[1:] or int(np.prod(list(sizes.values()))) != len(devices):
+    fixed = [size for size in sizes.values() if size != -1]
+    if len(filled) == 1 and min(fixed) > 0:
+        sizes[filled[0]] = len(devices) // int(np.prod(fixed))
+    if min(sizes.values()) < 1 or int(np.prod(list(sizes.values()))) != len(devices):
         raise ValueError(f'mesh {data=}, {fsdp=}: does not fill {len(devices)} devices')
     return jax.make_mesh(
         tuple(sizes.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices

@@ -38,6 +38,6 @@ def make_train_step(
         decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
         ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
         new = TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
-        return new, {'loss': loss, 'gradient_norm': optax.global_norm(grads), **metrics}
+        return new, {'loss': loss, 'gradient_norm': optax.tree.norm(grads), **metrics}
 
     return step
