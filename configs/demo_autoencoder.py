@@ -17,8 +17,8 @@ def get_config(arg: str = '') -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.data = 'demo/data'  # from launch.prepare_data
-    config.batch = 6
-    config.crop_frames = 24  # 0.96 s
+    config.batch = 8
+    config.crop_frames = 18  # 0.72 s
     config.keep_silent = 0.1  # odds that a silent crop is kept rather than drawn again
 
     # Levels read downwards, from the sound to the latents: 100 frames a second, then 25.

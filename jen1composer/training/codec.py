@@ -92,7 +92,7 @@ class Codec:
         def window(params: PyTree, whitening: Whitening, x: jax.Array) -> jax.Array:
             return whitening.apply(encode(model, params, x.reshape(len(x), -1, STEREO)))
 
-        return functools.partial(window, self.params, self.whitening)
+        return functools.partial(window, *jax.device_put((self.params, self.whitening)))
 
     @functools.cached_property
     def _decode_window(self) -> Callable[[np.ndarray], jax.Array]:
@@ -102,7 +102,7 @@ class Codec:
         def window(params: PyTree, whitening: Whitening, z: jax.Array) -> jax.Array:
             return decode(model, params, whitening.invert(z)).reshape(*z.shape[:2], -1)
 
-        return functools.partial(window, self.params, self.whitening)
+        return functools.partial(window, *jax.device_put((self.params, self.whitening)))
 
     @functools.cached_property
     def fingerprint(self) -> str:
