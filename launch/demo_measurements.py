@@ -13,8 +13,8 @@ from ml_collections import ConfigDict
 
 from data_pipeline.batches import fixed_batches, stranger_batches
 from data_pipeline.curriculum import Curriculum, Stage
-from data_pipeline.latents import Latents
-from data_pipeline.records import SPLITS, Prepared
+from data_pipeline.latents import LatentManifest, Latents
+from data_pipeline.records import SPLITS, Manifest, Prepared
 from data_pipeline.windows import Windows
 from jen1composer.errors import BadInput
 from jen1composer.evaluation.validation import (
@@ -30,6 +30,7 @@ from jen1composer.models.unet import UNet
 from jen1composer.tracks import Role
 from jen1composer.training.checkpoints import read_identity
 from jen1composer.training.composer_step import DiffusionConfig
+from jen1composer.training.workdir import ComposerSpec
 from launch.composer_run import VALIDATION_SEED, make_curriculum
 
 BATCH = 16  # as the validation during the training has it
@@ -103,6 +104,23 @@ def read_heldout(autoencoder: epath.PathLike) -> dict[str, Any]:
         raise BadInput(
             f'{path}: cannot be read ({error}); allowed is a workdir of train_autoencoder'
         ) from error
+
+
+def check_origins(
+    spec: ComposerSpec, latents: LatentManifest, data: Manifest, heldout: Mapping[str, Any]
+) -> None:
+    """Raises BadInput, naming the flag, where the folders are not of one run of the demo."""
+    if latents.autoencoder_fingerprint != spec.autoencoder_fingerprint:
+        raise BadInput(
+            "--latents: encoded by another autoencoder than the checkpoint's; allowed are those it "
+            'was trained on'
+        )
+    if data.fingerprint != latents.data_fingerprint:
+        raise BadInput('--data: other music than --latents were encoded from; allowed is the same')
+    if heldout.get('fingerprint') != spec.autoencoder_fingerprint:
+        raise BadInput(
+            "--autoencoder: not the checkpoint's; allowed is the one that encoded --latents"
+        )
 
 
 def run_curriculum(workdir: epath.PathLike, num_tracks: int) -> tuple[Curriculum, int, int]:

@@ -17,8 +17,10 @@ _DATA = flags.DEFINE_string('data', None, 'Prepared folder, from prepare_data.')
 _LATENTS = flags.DEFINE_string('latents', None, 'Latents of it, from encode_latents.')
 _AUTOENCODER = flags.DEFINE_string('autoencoder', None, 'Workdir of train_autoencoder.')
 _PROMPT = flags.DEFINE_string('prompt', None, "Words for the music; by default a test song's.")
-_SECONDS = flags.DEFINE_float('seconds', None, 'Length; by default that of a training window.')
-_STEPS = flags.DEFINE_integer('steps', 50, 'Steps of the sampler.')
+_SECONDS = flags.DEFINE_float(
+    'seconds', None, 'Length; by default that of a training window.', 0.1, 60
+)
+_STEPS = flags.DEFINE_integer('steps', 50, 'Steps of the sampler.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same music.')
 _BATCHES = flags.DEFINE_integer('batches', 4, 'Batches for each validation.', lower_bound=1)
 _OUT = flags.DEFINE_string('out', None, 'Folder to write.')
@@ -42,6 +44,8 @@ def main(argv: list[str]) -> None:
     prepared, latents = Prepared(_DATA.value), Latents(_LATENTS.value)
     composer = Composer.load(_CHECKPOINT.value)
     spec = composer.spec
+    heldout = demo_measurements.read_heldout(autoencoder)
+    demo_measurements.check_origins(spec, latents.manifest, prepared.manifest, heldout)
     seconds = _SECONDS.value or spec.window_frames * spec.hop_samples / SAMPLE_RATE
     stretch = demo_pieces.choose_stretch(prepared, demo_pieces.GIVEN, round(seconds * SAMPLE_RATE))
     prompt = stretch.song.prompt if _PROMPT.value is None else _PROMPT.value
@@ -51,7 +55,7 @@ def main(argv: list[str]) -> None:
     curriculum, seed, batch = demo_measurements.run_curriculum(_CHECKPOINT.value, len(spec.tracks))
     report = demo_report.Report(
         data=demo_measurements.measure_data(prepared),
-        autoencoder=demo_measurements.read_heldout(autoencoder),
+        autoencoder=heldout,
         autoencoder_rows=read_metrics(autoencoder / 'metrics.jsonl'),
         composer_parameters=composer.num_parameters,
         composer_steps=composer.step,
@@ -65,7 +69,7 @@ def main(argv: list[str]) -> None:
         pieces=pieces,
     )
     page = demo_report.make_page(report)
-    for sound in page.sounds:
+    for sound in command.progress(page.sounds, 'spectrograms'):
         (out / sound.picture).write_bytes(spectrogram_png(read_audio(out / sound.file)))
     (out / 'measurements.json').write_text(json.dumps(report.summary(), indent=1) + '\n')
     (out / 'index.html').write_text(render(page))

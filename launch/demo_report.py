@@ -1,14 +1,12 @@
-"""From the demo's measurements to its page: the words, the tables and the charts."""
+"""From the demo's measurements to its page: the words, the sounds and the tables."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jen1composer.evaluation.figures import Line, line_chart
-from jen1composer.evaluation.page import Chart, Page, Piece, Sound, Table
+from jen1composer.evaluation.page import Page, Piece, Sound, Table
+from launch.demo_charts import Rows, loss_charts, share_charts, validation_charts
 from launch.demo_measurements import Data, TaskShares, Validation, curve, training_seconds
-
-Rows = Sequence[Mapping[str, Any]]  # of a metrics file
 
 ROLE_WORDS = {'target': 'generated, ', 'condition': 'given, '}
 SPLIT_WORDS = {'validation': 'Validation', 'test': 'Test'}
@@ -63,9 +61,11 @@ def make_page(report: Report) -> Page:
             _level_table(report.pieces),
         ],
         charts=[
-            *_loss_charts(report),
-            *_validation_charts(report.validation),
-            *_share_charts(report.shares),
+            *loss_charts(
+                report.composer_rows, report.autoencoder_rows, report.autoencoder['validation']
+            ),
+            *validation_charts(report.validation),
+            *share_charts(report.shares),
         ],
     )
 
@@ -204,153 +204,6 @@ def _autoencoder_table(heldout: Mapping[str, Any]) -> Table:
         text='What comes back from the autoencoder should be much nearer the original than what it '
         'makes of noise, and than the mean spectrum of all of them in every frame.',
     )
-
-
-def _loss_charts(report: Report) -> list[Chart]:
-    rows, heldout = report.composer_rows, report.autoencoder['validation']
-    steps, loss = curve(rows, 'loss')
-    validation_steps, validation_loss = curve(rows, 'validation_loss')
-    ends = [0, max(1, report.composer_steps)]
-    ae_steps, ae_loss = curve(report.autoencoder_rows, 'loss')
-    distance_steps, distance = curve(report.autoencoder_rows, 'validation_log_mel_db')
-    ae_ends = [0, max([1, *ae_steps])]
-    return [
-        Chart(
-            title='Composer: loss',
-            text='Squared error of the v-prediction; about 1 is what knowing nothing scores. The '
-            'training loss is that of the tasks of its stage, validation that of the last.',
-            svg=line_chart(
-                [
-                    Line(label='training', x=steps, y=loss),
-                    Line(
-                        label='validation',
-                        x=validation_steps,
-                        y=validation_loss,
-                        colour=1,
-                        marked=True,
-                    ),
-                    Line(label='', x=ends, y=[1, 1], colour=None, dashed=True),
-                ],
-                x_label='step',
-                y_label='v-loss',
-                alt='Training and validation loss of the composer over its steps',
-            ),
-        ),
-        Chart(
-            title='Autoencoder: training loss',
-            text='Spectral losses in training, on single stems.',
-            svg=line_chart(
-                [Line(label='', x=ae_steps, y=ae_loss)],
-                x_label='step',
-                y_label='loss',
-                alt='Training loss of the autoencoder over its steps',
-            ),
-        ),
-        Chart(
-            title='Autoencoder: distance on validation songs',
-            text='Log-mel distance of decoded stems to the originals, beside two baselines.',
-            svg=line_chart(
-                [
-                    Line(label='decoded', x=distance_steps, y=distance, marked=True),
-                    *(
-                        Line(label=label, x=ae_ends, y=[level] * 2, colour=colour, dashed=True)
-                        for label, level, colour in (
-                            ('decoded noise', heldout['log_mel_db_noise'], 1),
-                            ('mean spectrum', heldout['log_mel_db_mean'], 2),
-                        )
-                    ),
-                ],
-                x_label='step',
-                y_label='distance, dB',
-                alt='Log-mel distance of the autoencoder on validation songs over its steps',
-            ),
-        ),
-    ]
-
-
-def _validation_charts(validation: Validation) -> list[Chart]:
-    return [
-        Chart(
-            title='Composer: validation loss by noise level',
-            text='Where it is below the prediction of zero, something is known at that level.',
-            svg=line_chart(
-                [
-                    Line(label='composer', x=validation.times, y=validation.loss, marked=True),
-                    Line(
-                        label='prediction of zero',
-                        x=validation.times,
-                        y=validation.zero,
-                        colour=None,
-                        dashed=True,
-                    ),
-                ],
-                x_label='time t (0 is clean, 1 is noise)',
-                y_label='v-loss',
-                alt='Validation loss for ten noise levels, beside that of a prediction of zero',
-            ),
-        )
-    ]
-
-
-def _share_charts(shares: TaskShares) -> list[Chart]:
-    counts = range(len(shares.drawn[0]))
-    drawn = [
-        Line(
-            label=f'{k + 1} track' + ('s' if k else ''),
-            x=shares.steps,
-            y=[row[k] for row in shares.drawn],
-            colour=k % 4,
-            marked=True,
-        )
-        for k in counts
-    ]
-    wanted = [
-        Line(label='', x=shares.steps, y=[row[k] for row in shares.set], colour=k % 4, dashed=True)
-        for k in counts
-    ]
-    others = [
-        Line(label='given', x=shares.steps, y=shares.given, marked=True),
-        Line(
-            label='left open',
-            x=shares.steps,
-            y=[1 - g for g in shares.given],
-            colour=1,
-            marked=True,
-        ),
-        Line(label='', x=shares.steps, y=[shares.p_given] * len(shares.steps), dashed=True),
-        Line(
-            label='',
-            x=shares.steps,
-            y=[1 - shares.p_given] * len(shares.steps),
-            colour=1,
-            dashed=True,
-        ),
-    ]
-    return [
-        Chart(
-            title='Tasks drawn: how many tracks to make',
-            text='Share of the examples with so many targets; dashed, the set weights. Over a '
-            f'stage they are at most {shares.largest_sigma:.1f} standard errors apart.',
-            svg=line_chart(
-                [*drawn, *wanted],
-                x_label='step',
-                y_label='share of examples',
-                y_limits=(0, 1.05),
-                alt='Shares of examples with 1 to 4 target tracks over the steps',
-            ),
-        ),
-        Chart(
-            title='Tasks drawn: the other tracks',
-            text='Share of the tracks that are not made: given, or left open (marginalised).',
-            svg=line_chart(
-                others,
-                x_label='step',
-                y_label='share of other tracks',
-                y_limits=(0, 1.05),
-                alt='Shares of given and of marginalised tracks over the steps',
-            ),
-        ),
-    ]
 
 
 def _mean(values: Sequence[float]) -> float:

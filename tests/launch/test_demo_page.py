@@ -9,6 +9,7 @@ import pytest
 
 from data_pipeline.audio import read_audio
 from data_pipeline.curriculum import Curriculum, Stage
+from data_pipeline.latents import LatentManifest
 from data_pipeline.records import RATE, Prepared, write_manifest, write_song
 from jen1composer.diffusion.prediction import Prediction
 from jen1composer.errors import BadInput
@@ -19,6 +20,7 @@ from jen1composer.training.text import load_minilm
 from jen1composer.training.workdir import ComposerSpec
 from launch.demo_measurements import (
     Validation,
+    check_origins,
     curve,
     measure_data,
     read_heldout,
@@ -67,16 +69,13 @@ def test_without_a_test_song_it_says_so(tmp_path):
         choose_stretch(prepared, GIVEN, RATE)
 
 
-@pytest.fixture(scope='module')
-def pieces(tmp_path_factory):
-    """The five pieces of a composer with random weights: folder, what they say, the stretch."""
-    out = tmp_path_factory.mktemp('page')
-    prepared = make_prepared(out / 'data', [range(SECONDS)] * 4)
+def make_composer():
+    """One with random weights that runs in milliseconds."""
     codec, text = tiny_codec.codec(), load_minilm(max_tokens=24)
     model = dataclasses.replace(
         tiny.UNET, latent_channels=codec.latent_channels, text_width=text.width
     )
-    composer = Composer(
+    return Composer(
         spec=ComposerSpec(
             tracks=TRACKS,
             model=model,
@@ -92,6 +91,14 @@ def pieces(tmp_path_factory):
         codec=codec,
         text_encoder=text,
     )
+
+
+@pytest.fixture(scope='module')
+def pieces(tmp_path_factory):
+    """The five pieces of such a composer: folder, what they say, the stretch."""
+    out = tmp_path_factory.mktemp('page')
+    prepared = make_prepared(out / 'data', [range(SECONDS)] * 4)
+    composer = make_composer()
     stretch = choose_stretch(prepared, GIVEN, NUM_SAMPLES)
     facts = make_pieces(out, composer, stretch, prompt='<b>loud</b>', seed=1, num_steps=2)
     return out, facts, stretch
@@ -177,6 +184,35 @@ def test_training_seconds_are_the_sum_over_the_steps():
 def test_the_autoencoders_report_must_be_there(tmp_path):
     with pytest.raises(BadInput, match=r'heldout\.json.*train_autoencoder'):
         read_heldout(tmp_path)
+
+
+def test_folders_of_different_runs_are_refused_by_name(pieces):
+    data = Prepared(pieces[0] / 'data').manifest
+    composer = make_composer()
+    codec = composer.codec.fingerprint
+    latents = LatentManifest(
+        tracks=TRACKS,
+        clip_frames=8,
+        channels=composer.codec.latent_channels,
+        hop_samples=composer.codec.hop_samples,
+        data_fingerprint=data.fingerprint,
+        autoencoder_fingerprint=codec,
+        text_fingerprint=composer.spec.text_fingerprint,
+        prompts=('calm rock',),
+        songs=(),
+    )
+
+    def check(reported=codec, **of_latents):
+        manifest = dataclasses.replace(latents, **of_latents)
+        check_origins(composer.spec, manifest, data, {'fingerprint': reported})
+
+    check()
+    with pytest.raises(BadInput, match='--latents: encoded by another'):
+        check(autoencoder_fingerprint='other')
+    with pytest.raises(BadInput, match='--data'):
+        check(data_fingerprint='other')
+    with pytest.raises(BadInput, match='--autoencoder'):
+        check(reported='other')
 
 
 def make_report(pieces, gap):

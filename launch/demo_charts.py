@@ -1,0 +1,161 @@
+"""The charts of the demo's page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jen1composer.evaluation.figures import Line, line_chart
+from jen1composer.evaluation.page import Chart
+from launch.demo_measurements import TaskShares, Validation, curve
+
+Rows = Sequence[Mapping[str, Any]]  # of a metrics file
+
+
+def loss_charts(
+    composer_rows: Rows, autoencoder_rows: Rows, heldout: Mapping[str, float]
+) -> list[Chart]:
+    """Both trainings; `heldout` is the autoencoder's report on one split."""
+    steps, loss = curve(composer_rows, 'loss')
+    validation_steps, validation_loss = curve(composer_rows, 'validation_loss')
+    ends = [0, max([1, *steps])]
+    ae_steps, ae_loss = curve(autoencoder_rows, 'loss')
+    distance_steps, distance = curve(autoencoder_rows, 'validation_log_mel_db')
+    ae_ends = [0, max([1, *ae_steps])]
+    return [
+        Chart(
+            title='Composer: loss',
+            text='Squared error of the v-prediction; about 1 is what knowing nothing scores. The '
+            'training loss is that of the tasks of its stage, validation that of the last.',
+            svg=line_chart(
+                [
+                    Line(label='training', x=steps, y=loss),
+                    Line(
+                        label='validation',
+                        x=validation_steps,
+                        y=validation_loss,
+                        colour=1,
+                        marked=True,
+                    ),
+                    Line(label='', x=ends, y=[1, 1], colour=None, dashed=True),
+                ],
+                x_label='step',
+                y_label='v-loss',
+                alt='Training and validation loss of the composer over its steps',
+            ),
+        ),
+        Chart(
+            title='Autoencoder: training loss',
+            text='Spectral losses in training, on single stems.',
+            svg=line_chart(
+                [Line(label='', x=ae_steps, y=ae_loss)],
+                x_label='step',
+                y_label='loss',
+                alt='Training loss of the autoencoder over its steps',
+            ),
+        ),
+        Chart(
+            title='Autoencoder: distance on validation songs',
+            text='Log-mel distance of decoded stems to the originals, beside two baselines.',
+            svg=line_chart(
+                [
+                    Line(label='decoded', x=distance_steps, y=distance, marked=True),
+                    *(
+                        Line(label=label, x=ae_ends, y=[level] * 2, colour=colour, dashed=True)
+                        for label, level, colour in (
+                            ('decoded noise', heldout['log_mel_db_noise'], 1),
+                            ('mean spectrum', heldout['log_mel_db_mean'], 2),
+                        )
+                    ),
+                ],
+                x_label='step',
+                y_label='distance, dB',
+                alt='Log-mel distance of the autoencoder on validation songs over its steps',
+            ),
+        ),
+    ]
+
+
+def validation_charts(validation: Validation) -> list[Chart]:
+    """The loss by noise level."""
+    return [
+        Chart(
+            title='Composer: validation loss by noise level',
+            text='Where it is below the prediction of zero, something is known at that level.',
+            svg=line_chart(
+                [
+                    Line(label='composer', x=validation.times, y=validation.loss, marked=True),
+                    Line(
+                        label='prediction of zero',
+                        x=validation.times,
+                        y=validation.zero,
+                        colour=None,
+                        dashed=True,
+                    ),
+                ],
+                x_label='time t (0 is clean, 1 is noise)',
+                y_label='v-loss',
+                alt='Validation loss for ten noise levels, beside that of a prediction of zero',
+            ),
+        )
+    ]
+
+
+def share_charts(shares: TaskShares) -> list[Chart]:
+    """What the curriculum drew beside what it was set to."""
+    counts = range(len(shares.drawn[0]))
+    drawn = [
+        Line(
+            label=f'{k + 1} track' + ('s' if k else ''),
+            x=shares.steps,
+            y=[row[k] for row in shares.drawn],
+            colour=k % 4,
+            marked=True,
+        )
+        for k in counts
+    ]
+    wanted = [
+        Line(label='', x=shares.steps, y=[row[k] for row in shares.set], colour=k % 4, dashed=True)
+        for k in counts
+    ]
+    others = [
+        Line(label='given', x=shares.steps, y=shares.given, marked=True),
+        Line(
+            label='left open',
+            x=shares.steps,
+            y=[1 - g for g in shares.given],
+            colour=1,
+            marked=True,
+        ),
+        Line(label='', x=shares.steps, y=[shares.p_given] * len(shares.steps), dashed=True),
+        Line(
+            label='',
+            x=shares.steps,
+            y=[1 - shares.p_given] * len(shares.steps),
+            colour=1,
+            dashed=True,
+        ),
+    ]
+    return [
+        Chart(
+            title='Tasks drawn: how many tracks to make',
+            text='Share of the examples with so many targets; dashed, the set weights. Over a '
+            f'stage they are at most {shares.largest_sigma:.1f} standard errors apart.',
+            svg=line_chart(
+                [*drawn, *wanted],
+                x_label='step',
+                y_label='share of examples',
+                y_limits=(0, 1.05),
+                alt='Shares of examples with 1 to 4 target tracks over the steps',
+            ),
+        ),
+        Chart(
+            title='Tasks drawn: the other tracks',
+            text='Share of the tracks that are not made: given, or left open (marginalised).',
+            svg=line_chart(
+                others,
+                x_label='step',
+                y_label='share of other tracks',
+                y_limits=(0, 1.05),
+                alt='Shares of given and of marginalised tracks over the steps',
+            ),
+        ),
+    ]
