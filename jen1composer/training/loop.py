@@ -32,7 +32,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class NotFinite(ArithmeticError):
-    """The loss or one of its terms became NaN or infinite; nothing was saved since."""
+    """The loss or another metric became NaN or infinite; nothing was saved since."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,10 +80,11 @@ def train(
         if not window:
             return
         rows = jax.device_get(window)
+        for number, row in enumerate(rows, start=done - len(rows) + 1):
+            bad = [f'{name} became {row[name]}' for name in row if not np.isfinite(row[name]).all()]
+            if bad:
+                raise NotFinite(f'in step {number}: {", ".join(bad)}')
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-        for name, value in means.items():
-            if not np.isfinite(value):
-                raise NotFinite(f'{name} became {value} in steps {done - len(rows) + 1} to {done}')
         elapsed = time.monotonic() - began
         timing = {'step_s': elapsed / len(rows), 'data_wait_s': waited / len(rows)}
         metrics_file.write(done, means | timing)

@@ -1,0 +1,144 @@
+"""Checkpoints: what comes back is what was there, and only to the run that it belongs to."""
+
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jen1composer.errors import BadInput
+from jen1composer.training.checkpoints import (
+    Checkpoints,
+    check_identity,
+    flat_identity,
+    restore_ema,
+)
+from jen1composer.training.state import TrainState, initial_state
+from tests.jen1composer.training import toy
+
+ABSTRACT = jax.eval_shape(toy.fresh_state)
+
+
+def trained(num_steps: int) -> TrainState:
+    state, step = toy.fresh_state(), toy.make_step()
+    for number in range(num_steps):
+        state, _ = step(state, toy.batch_of(number))
+    return state
+
+
+def save(folder, *states: TrainState, identity=toy.IDENTITY, **settings) -> None:
+    checkpoints = Checkpoints(folder, identity=identity, **settings)
+    for state in states:
+        checkpoints.save(int(state.step), state)
+    checkpoints.close()
+
+
+def test_every_leaf_comes_back_bit_for_bit(tmp_path):
+    state = trained(3)
+    save(tmp_path, state)
+    checkpoints = Checkpoints(tmp_path, identity=toy.IDENTITY)
+    assert checkpoints.latest_step() == 3
+    toy.assert_bit_equal(checkpoints.restore(ABSTRACT), state)
+    checkpoints.close()
+
+
+def test_the_newest_are_kept(tmp_path):
+    save(tmp_path, *(trained(n) for n in (1, 2, 3)), keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.isdigit()) == ['2', '3']
+
+
+def test_saving_goes_on_while_its_state_is_donated_away(tmp_path):
+    """The step overwrites its input at once; what is written must be what was handed over."""
+
+    def large_state() -> TrainState:
+        return initial_state(
+            lambda: {name: jnp.zeros((1 << 21,)) for name in 'abcd'}, toy.OPTIMIZER
+        )
+
+    add_one = jax.jit(
+        lambda state: jax.tree.map(lambda leaf: leaf + jnp.ones((), leaf.dtype), state),
+        donate_argnums=0,
+    )
+    checkpoints = Checkpoints(tmp_path, identity={})
+    state = large_state()
+    for _ in range(3):
+        state = add_one(state)
+    checkpoints.save(3, state)
+    for _ in range(4):
+        state = add_one(state)
+    jax.block_until_ready(state)
+    checkpoints.close()
+    checkpoints = Checkpoints(tmp_path, identity={})
+    restored = checkpoints.restore(jax.eval_shape(large_state))
+    checkpoints.close()
+    for name, leaf in toy.leaves(restored).items():
+        assert (leaf == 3).all(), name
+
+
+@pytest.mark.parametrize(
+    ('other', 'named'),
+    [
+        ({'model.width': 6, 'seed': 0}, 'model.width is 5 there, 6 here'),
+        ({'model.width': 5, 'seed': 0, 'data': 'x'}, "data is 'absent' there, 'x' here"),
+        ({'seed': 0}, "model.width is 5 there, 'absent' here"),
+    ],
+)
+def test_another_identity_is_refused_and_what_differs_is_named(tmp_path, other, named):
+    save(tmp_path, trained(1))
+    checkpoints = Checkpoints(tmp_path, identity=other)
+    with pytest.raises(BadInput, match=named) as refused:
+        checkpoints.restore(ABSTRACT)
+    assert str(tmp_path) in str(refused.value)
+    checkpoints.close()
+
+
+def test_a_run_knows_its_own_config_again(tmp_path):
+    """JSON has no tuples, and a checkpoint is JSON."""
+    config = {'model': {'channels': (1, 2), 'dtype': 'float32'}, 'seed': 0, 'out': 'here'}
+    save(tmp_path, trained(1), identity=flat_identity(config, ignore=['out']))
+    again = flat_identity(config | {'out': 'elsewhere'}, ignore=['out'])
+    checkpoints = Checkpoints(tmp_path, identity=again)
+    assert int(checkpoints.restore(ABSTRACT).step) == 1
+    checkpoints.close()
+    assert again == {'model.channels': [1, 2], 'model.dtype': 'float32', 'seed': 0}
+
+
+def test_of_many_differences_three_are_named():
+    message = r'^here: .*: a is 1 there, 2 here; b is .*; c is [^;]*; \.\.\.; use another folder$'
+    with pytest.raises(BadInput, match=message):
+        check_identity('here', dict.fromkeys('abcd', 1), dict.fromkeys('abcd', 2))
+
+
+def test_a_half_written_checkpoint_is_skipped(tmp_path):
+    state = trained(3)
+    save(tmp_path, state)
+    half = tmp_path / '7.orbax-checkpoint-tmp-123'
+    shutil.copytree(tmp_path / '3', half)
+    (half / '_CHECKPOINT_METADATA').unlink()
+    checkpoints = Checkpoints(tmp_path, identity=toy.IDENTITY)
+    assert checkpoints.latest_step() == 3
+    toy.assert_bit_equal(checkpoints.restore(ABSTRACT), state)
+    checkpoints.save(7, trained(7))  # and does not stand in the way
+    checkpoints.close()
+    checkpoints = Checkpoints(tmp_path, identity=toy.IDENTITY)
+    assert checkpoints.latest_step() == 7
+    checkpoints.close()
+
+
+def test_the_average_is_read_alone(tmp_path):
+    state = trained(3)
+    save(tmp_path, state)
+    ema, step = restore_ema(tmp_path)
+    assert step == 3
+    assert ema.keys() == state.ema.keys()
+    for name, leaf in state.ema.items():
+        np.testing.assert_array_equal(ema[name], leaf)
+        assert (np.asarray(leaf) != np.asarray(state.params[name])).any()
+
+
+@pytest.mark.parametrize('name', ['', 'none'])
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path, name):
+    with pytest.raises(BadInput, match='holds no checkpoint; allowed is a folder a run has saved'):
+        restore_ema(tmp_path / name)
+    assert not (tmp_path / 'none').exists()

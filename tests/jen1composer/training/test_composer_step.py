@@ -1,0 +1,142 @@
+"""The composer's loss: an oracle gets 0, and only an oracle of the noise that was added."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jen1composer.diffusion.prediction import Prediction
+from jen1composer.diffusion.randomness import Draw, chance, track_noise, uniform_time
+from jen1composer.diffusion.schedule import CosineSchedule
+from jen1composer.models.unet import UNet
+from jen1composer.tracks import Role
+from jen1composer.training.composer_step import (
+    DiffusionConfig,
+    make_composer_loss,
+    make_denoiser,
+    make_predictor,
+    track_losses,
+)
+from tests import tiny
+
+SEED = 3
+BATCH = tiny.make_batch(tiny.ROLES * 4)
+ROLES = np.array(tiny.ROLES * 4)
+X0 = jnp.asarray(BATCH.latents)
+
+
+@dataclasses.dataclass
+class Stand:
+    """A predictor in the network's place; remembers what it was shown."""
+
+    predict: object
+    shown: list = dataclasses.field(default_factory=list)
+
+    def apply(self, variables, x, t, task, text):
+        del variables
+        self.shown.append((x, t, task, text))
+        return self.predict(x, t)
+
+
+def oracle(prediction: Prediction):
+    """Solves x = alpha x_0 + sigma epsilon for epsilon, knowing x_0; then states the target."""
+
+    def predict(x: jax.Array, t: jax.Array) -> jax.Array:
+        alpha, sigma = CosineSchedule().alpha_sigma(t)
+        noise = (x - alpha[..., None, None] * X0) / sigma[..., None, None]  # 0 / 0 where given
+        return prediction.target(X0, noise, alpha, sigma)
+
+    return predict
+
+
+def loss_of(predict, prediction=Prediction.V, seed=SEED, batch=BATCH, **changes) -> float:
+    config = DiffusionConfig(prediction=prediction, **changes)
+    return float(make_composer_loss(Stand(predict), config, seed)({}, batch, 0)[0])
+
+
+@pytest.mark.parametrize('prediction', list(Prediction))
+def test_an_oracle_of_the_added_noise_has_no_loss(prediction):
+    assert loss_of(oracle(prediction), prediction) < 1e-8
+
+
+@pytest.mark.parametrize('prediction', [Prediction.V, Prediction.EPSILON])
+def test_an_oracle_of_other_noise_has(prediction):
+    def predict(x, t):
+        alpha, sigma = CosineSchedule().alpha_sigma(t)
+        other = track_noise(SEED + 1, BATCH.index, X0.shape[1:])
+        return prediction.target(X0, other, alpha, sigma)
+
+    assert loss_of(predict, prediction) > 0.5
+
+
+def test_nothing_said_costs_one_on_white_latents():
+    assert abs(loss_of(lambda x, t: jnp.zeros_like(x)) - 1) < 0.1
+
+
+def test_the_network_is_shown_every_time_and_the_corrupted_latents_that_belong_to_it():
+    stand = Stand(lambda x, t: x)
+    make_composer_loss(stand, DiffusionConfig(), SEED)({}, BATCH, 0)
+    x, t, task, _ = stand.shown[0]
+    shared = np.asarray(uniform_time(SEED, BATCH.index))[:, None]
+    expected = np.where(ROLES == Role.TARGET, shared, np.where(ROLES == Role.CONDITION, 0, 1))
+    np.testing.assert_array_equal(t, expected)
+    assert len(np.unique(shared)) == len(shared)
+    np.testing.assert_array_equal(task.roles, ROLES)
+    np.testing.assert_array_equal(x[ROLES == Role.CONDITION], X0[ROLES == Role.CONDITION])
+    noise = np.asarray(track_noise(SEED, BATCH.index, X0.shape[1:]))
+    np.testing.assert_array_equal(x[ROLES == Role.MARGINAL], noise[ROLES == Role.MARGINAL])
+
+
+def test_the_prompt_is_dropped_by_chance_and_never_brought_back():
+    stand = Stand(lambda x, t: x)
+    without = np.arange(len(ROLES)) % 3 == 0
+    text = dataclasses.replace(BATCH.text, use_prompt=~without)
+    batch = dataclasses.replace(BATCH, text=text)
+    make_composer_loss(stand, DiffusionConfig(prompt_dropout=0.5), SEED)({}, batch, 0)
+    kept = np.asarray(stand.shown[0][3].use_prompt)
+    dropped = np.asarray(chance(SEED, BATCH.index, Draw.TEXT, 0.5))
+    np.testing.assert_array_equal(kept, ~without & ~dropped)
+    assert 0 < kept.sum() < (~without).sum()
+
+
+def test_an_example_has_its_loss_whatever_its_batch():
+    predict = make_predictor(UNet(tiny.UNET), tiny.randomised(tiny.init_params(tiny.UNET)))
+    losses = jax.jit(
+        lambda batch: track_losses(
+            predict, batch, uniform_time(SEED, batch.index), DiffusionConfig(), SEED
+        )
+    )
+    order = np.random.default_rng(0).permutation(len(ROLES))
+    shuffled = jax.tree.map(lambda leaf: leaf[order], BATCH)
+    whole = np.asarray(losses(BATCH))
+    np.testing.assert_allclose(losses(shuffled), whole[order], rtol=1e-4, atol=1e-6)
+    assert (whole[ROLES != Role.TARGET] == 0).all()
+    assert (whole[ROLES == Role.TARGET] > 0).all()
+
+
+@pytest.mark.parametrize('content', [np.nan, 1e30])
+def test_what_a_marginal_track_held_reaches_neither_loss_nor_gradient(content):
+    params = tiny.randomised(tiny.init_params(tiny.UNET))
+    loss_fn = make_composer_loss(UNet(tiny.UNET), DiffusionConfig(), SEED)
+    gradient = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))
+    marginal = (ROLES == Role.MARGINAL)[..., None, None]
+    spoiled = dataclasses.replace(
+        BATCH, latents=np.where(marginal, content, BATCH.latents).astype(np.float32)
+    )
+    jax.tree.map(
+        np.testing.assert_array_equal, gradient(params, spoiled, 0), gradient(params, BATCH, 0)
+    )
+
+
+@pytest.mark.parametrize('prediction', list(Prediction))
+def test_the_denoiser_of_an_oracle_returns_the_clean_latents(prediction):
+    t = jnp.full(ROLES.shape, 0.3)
+    noise = track_noise(SEED, BATCH.index, X0.shape[1:])
+    alpha, sigma = CosineSchedule().alpha_sigma(t)
+    x = alpha[..., None, None] * X0 + sigma[..., None, None] * noise
+    stand = Stand(oracle(prediction))
+    predict = make_predictor(stand, {})
+    denoise = make_denoiser(predict, DiffusionConfig(prediction=prediction), BATCH.task, BATCH.text)
+    np.testing.assert_allclose(denoise(x, t), X0, atol=1e-5)
