@@ -15,8 +15,9 @@ estimate D of x_0 at now, both solvers are
 (3) DPM-Solver++ 2M   D' = D + (h / 2 h_p) (D - D_p),                    (arXiv 2211.01095)
                       h = lambda_n - lambda_s,  h_p = lambda_s - lambda_p
 
-where `p` is the time one step before. (1) is finite at both ends: sigma_s = 1 at t = 1, and x_n = D' at
-t = 0. (3) falls back to (2) where h or h_p is infinite: in the first two steps and the last.
+where `p` is the time one step before. (1) is finite at both ends: sigma_s = 1 at t = 1, and
+x_n = D' at t = 0. (3) falls back to (2) where h or h_p is infinite: in the first two steps and the
+last.
 """
 
 import dataclasses
