@@ -11,9 +11,15 @@ Rows = Sequence[Mapping[str, Any]]  # of a metrics file
 
 
 def loss_charts(
-    composer_rows: Rows, autoencoder_rows: Rows, heldout: Mapping[str, float]
+    composer_rows: Rows, zero: float, autoencoder_rows: Rows, heldout: Mapping[str, float]
 ) -> list[Chart]:
-    """Both trainings; `heldout` is the autoencoder's report on one split."""
+    """Both trainings.
+
+    Args:
+        composer_rows, autoencoder_rows: their metrics.
+        zero: the composer's validation loss if it predicted 0.
+        heldout: the autoencoder's report on the validation songs.
+    """
     steps, loss = curve(composer_rows, 'loss')
     validation_steps, validation_loss = curve(composer_rows, 'validation_loss')
     ends = [0, max([1, *steps])]
@@ -23,8 +29,8 @@ def loss_charts(
     return [
         Chart(
             title='Composer: loss',
-            text='Squared error of the v-prediction; about 1 is what knowing nothing scores. The '
-            'training loss is that of the tasks of its stage, validation that of the last.',
+            text='Squared error of the v-prediction: in training on the tasks of the stage, in '
+            'validation on those of the last one, with the average of the weights.',
             svg=line_chart(
                 [
                     Line(label='training', x=steps, y=loss),
@@ -35,7 +41,9 @@ def loss_charts(
                         colour=1,
                         marked=True,
                     ),
-                    Line(label='', x=ends, y=[1, 1], colour=None, dashed=True),
+                    Line(
+                        label='prediction of zero', x=ends, y=[zero] * 2, colour=None, dashed=True
+                    ),
                 ],
                 x_label='step',
                 y_label='v-loss',

@@ -35,6 +35,7 @@ def main(argv: list[str]) -> None:
     from data_pipeline.records import Prepared
     from jen1composer.evaluation.figures import spectrogram_png
     from jen1composer.evaluation.page import render
+    from jen1composer.evaluation.reconstruction import reconstruction_report
     from jen1composer.generation.composer import SAMPLE_RATE, Composer
     from jen1composer.training.metrics import read_metrics
     from launch import demo_measurements, demo_pieces, demo_report
@@ -55,7 +56,8 @@ def main(argv: list[str]) -> None:
     curriculum, seed, batch = demo_measurements.run_curriculum(_CHECKPOINT.value, len(spec.tracks))
     report = demo_report.Report(
         data=demo_measurements.measure_data(prepared),
-        autoencoder=heldout,
+        autoencoder=heldout
+        | {'stretch': reconstruction_report(composer.codec, stretch.stems, _SEED.value)},
         autoencoder_rows=read_metrics(autoencoder / 'metrics.jsonl'),
         composer_parameters=composer.num_parameters,
         composer_steps=composer.step,

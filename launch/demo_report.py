@@ -9,7 +9,7 @@ from launch.demo_charts import Rows, loss_charts, share_charts, validation_chart
 from launch.demo_measurements import Data, TaskShares, Validation, curve, training_seconds
 
 ROLE_WORDS = {'target': 'generated, ', 'condition': 'given, '}
-SPLIT_WORDS = {'validation': 'Validation', 'test': 'Test'}
+SOUNDS = {'validation': 'Validation songs', 'test': 'Test songs', 'stretch': 'The stretch above'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Report:
     """All that is known when the page is made; the figures of `summary` are also its JSON."""
 
     data: Data
-    autoencoder: Mapping[str, Any]  # heldout.json of its workdir
+    autoencoder: Mapping[str, Any]  # heldout.json of its workdir, and the same of the stretch
     autoencoder_rows: Rows
     composer_parameters: int
     composer_steps: int
@@ -62,7 +62,10 @@ def make_page(report: Report) -> Page:
         ],
         charts=[
             *loss_charts(
-                report.composer_rows, report.autoencoder_rows, report.autoencoder['validation']
+                report.composer_rows,
+                _mean(report.validation.zero),
+                report.autoencoder_rows,
+                report.autoencoder['validation'],
             ),
             *validation_charts(report.validation),
             *share_charts(report.shares),
@@ -191,18 +194,20 @@ def _composer_table(validation: Validation) -> Table:
 def _autoencoder_table(heldout: Mapping[str, Any]) -> Table:
     columns = {
         'log_mel_db_decoded': 'decoded',
+        'log_mel_db_disturbed': 'disturbed',
         'log_mel_db_noise': 'decoded noise',
         'log_mel_db_mean': 'mean spectrum',
     }
     return Table(
         title='Autoencoder: log-mel distance to held-out stems, in dB',
-        header=['Songs', *columns.values()],
+        header=['Stems', *columns.values()],
         rows=[
-            [word, *(f'{heldout[split][column]:.2f}' for column in columns)]
-            for split, word in SPLIT_WORDS.items()
+            [word, *(f'{heldout[sounds][column]:.2f}' for column in columns)]
+            for sounds, word in SOUNDS.items()
         ],
-        text='What comes back from the autoencoder should be much nearer the original than what it '
-        'makes of noise, and than the mean spectrum of all of them in every frame.',
+        text='What comes back from the autoencoder (decoded) should be much nearer the original '
+        'than what it makes of noise, and than the mean spectrum of all of them in every frame. '
+        'Disturbed: noise of a quarter of their deviation is added to the latents.',
     )
 
 

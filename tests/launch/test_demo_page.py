@@ -218,6 +218,7 @@ def test_folders_of_different_runs_are_refused_by_name(pieces):
 def make_report(pieces, gap):
     heldout = {
         'log_mel_db_decoded': 3.21,
+        'log_mel_db_disturbed': 3.4,
         'log_mel_db_noise': 8.0,
         'log_mel_db_mean': 7.0,
         'snr_db_decoded': 1.0,
@@ -225,7 +226,8 @@ def make_report(pieces, gap):
     rows = [{'step': s, 'loss': 1 / s, 'validation_loss': 1.0, 'step_s': 0.5} for s in (10, 20)]
     return Report(
         data=measure_data(Prepared(pieces[0] / 'data')),
-        autoencoder={'steps': 20, 'parameters': 2_300_000, 'validation': heldout, 'test': heldout},
+        autoencoder={'steps': 20, 'parameters': 2_300_000}
+        | dict.fromkeys(('validation', 'test', 'stretch'), heldout),
         autoencoder_rows=[{'step': 20, 'loss': 1, 'validation_log_mel_db': 3.2, 'step_s': 12.0}],
         composer_parameters=1_900_000,
         composer_steps=20,
