@@ -6,8 +6,9 @@ run is resumed only with the identity it began with; what differs is named. Savi
 and by time, so that an interruption costs at most `save_every_s`; a half-written one is not seen.
 """
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -84,18 +85,13 @@ def restore_ema(folder: epath.PathLike) -> tuple[Any, int]:
     Nothing else is read, and no device or mesh need be there that wrote it.
     Raises BadInput where there is no checkpoint.
     """
-    folder = epath.Path(folder)
-    step = _latest_step(folder)
-    path = folder / str(step) / 'state'
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        saved = checkpointer.metadata(path).item_metadata.tree['ema']
+    with _newest(folder) as (manager, step):
+        saved = manager.item_metadata(step)['state'].tree['ema']
         target = {'ema': jax.tree.map(lambda _: 0, saved)}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), target)
-        tree = checkpointer.restore(
-            path,
-            args=ocp.args.PyTreeRestore(item=target, restore_args=as_numpy, partial_restore=True),
-        )
-    return tree['ema'], step
+        ema_alone = ocp.args.PyTreeRestore(item=target, restore_args=as_numpy, partial_restore=True)
+        restored = manager.restore(step, args=ocp.args.Composite(state=ema_alone))
+    return restored['state']['ema'], step
 
 
 def read_identity(folder: epath.PathLike) -> Identity:
@@ -103,9 +99,7 @@ def read_identity(folder: epath.PathLike) -> Identity:
 
     Raises BadInput where there is no checkpoint.
     """
-    folder = epath.Path(folder)
-    step = _latest_step(folder)
-    with ocp.CheckpointManager(folder) as manager:
+    with _newest(folder) as (manager, step):
         restored = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
     return restored['meta']['identity']
 
@@ -123,14 +117,18 @@ def check_identity(where: Any, saved: Identity, given: Identity) -> None:
         raise BadInput(f'{where}: was written by another config: {shown}; use another folder')
 
 
-def _latest_step(folder: epath.Path) -> int:
-    step = None
+@contextlib.contextmanager
+def _newest(folder: epath.PathLike) -> Iterator[tuple[ocp.CheckpointManager, int]]:
+    """Opens `folder` for reading its newest checkpoint; raises BadInput where there is none."""
+    folder = epath.Path(folder)
     if folder.exists():
-        with ocp.CheckpointManager(folder) as manager:
+        handlers = {'state': ocp.PyTreeCheckpointHandler(), 'meta': ocp.JsonCheckpointHandler()}
+        with ocp.CheckpointManager(folder, item_handlers=handlers) as manager:
             step = manager.latest_step()
-    if step is None:
-        raise BadInput(f'{folder}: holds no checkpoint; allowed is a folder a run has saved into')
-    return step
+            if step is not None:
+                yield manager, step
+                return
+    raise BadInput(f'{folder}: holds no checkpoint; allowed is a folder a run has saved into')
 
 
 def flat_identity(config: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> dict[str, Any]:
