@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from configs import demo
 from data_pipeline.audio import read_audio
 from data_pipeline.curriculum import Curriculum, Stage
 from data_pipeline.latents import LatentManifest
@@ -16,14 +17,18 @@ from jen1composer.errors import BadInput
 from jen1composer.evaluation.page import render
 from jen1composer.generation.composer import Composer
 from jen1composer.tracks import TRACKS
+from jen1composer.training.checkpoints import Checkpoints, flat_identity
+from jen1composer.training.state import TrainState
 from jen1composer.training.text import load_minilm
 from jen1composer.training.workdir import ComposerSpec
+from launch.composer_run import NOT_IDENTITY, make_curriculum
 from launch.demo_measurements import (
     Validation,
     check_origins,
     curve,
     measure_data,
     read_heldout,
+    run_curriculum,
     task_shares,
     training_seconds,
 )
@@ -179,6 +184,20 @@ def test_training_seconds_are_the_sum_over_the_steps():
     assert training_seconds(rows) == pytest.approx(times.sum())
     assert training_seconds([]) == 0
     assert curve(rows, 'loss') == ([1, 10, 20, 25], [0.5] * 4)
+
+
+def test_the_curriculum_is_that_of_the_run_that_wrote_the_checkpoint(tmp_path):
+    config = demo.get_config()
+    config.curriculum.p_given, config.seed = 0.3, 7
+    one = np.ones(1)
+    checkpoints = Checkpoints(
+        tmp_path / 'checkpoints', identity=flat_identity(config, ignore=NOT_IDENTITY)
+    )
+    checkpoints.save(1, TrainState(step=np.int32(1), params=one, opt_state=one, ema=one))
+    checkpoints.close()
+    curriculum, seed, batch = run_curriculum(tmp_path, 4)
+    assert curriculum == make_curriculum(config.curriculum, 4)
+    assert (seed, batch) == (7, config.batch)
 
 
 def test_the_autoencoders_report_must_be_there(tmp_path):
