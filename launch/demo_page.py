@@ -22,7 +22,7 @@ _SECONDS = flags.DEFINE_float(
 )
 _STEPS = flags.DEFINE_integer('steps', 50, 'Steps of the sampler.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same music.')
-_BATCHES = flags.DEFINE_integer('batches', 4, 'Batches for each validation.', lower_bound=1)
+_BATCHES = flags.DEFINE_integer('batches', 6, 'Batches of 16 for each validation.', lower_bound=1)
 _OUT = flags.DEFINE_string('out', None, 'Folder to write.')
 
 
