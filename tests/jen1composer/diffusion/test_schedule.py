@@ -24,7 +24,7 @@ def test_variance_is_preserved(t):
     assert 0 < alpha < 1
     assert 0 < sigma < 1
     np.testing.assert_allclose(alpha**2 + sigma**2, 1, rtol=1e-6)
-    np.testing.assert_allclose(alpha, np.cos(np.pi * t / 2), rtol=1e-4)
+    np.testing.assert_allclose(alpha, np.cos(np.pi * t / 2), atol=3e-7)
 
 
 def test_noise_only_grows_with_time():

@@ -19,11 +19,11 @@ MASK = jnp.array([[True, True, True, False, False], [True, False, True, True, Fa
 @functools.cache
 def weights(cross: bool):
     inputs = (X, CONTEXT, MASK) if cross else (X,)
-    return tiny.randomised(nn.unbox(Attention(8).init(jax.random.key(2), *inputs)))
+    return tiny.randomised(nn.unbox(jax.jit(Attention(8).init)(jax.random.key(2), *inputs)))
 
 
 def attend(context=CONTEXT, mask=MASK, x=X):
-    return Attention(8).apply(weights(True), x, context, mask)
+    return jax.jit(Attention(8).apply)(weights(True), x, context, mask)
 
 
 def test_padding_is_the_same_as_absence():
@@ -69,7 +69,7 @@ def test_rotation_keeps_lengths_and_depends_on_distance_only():
 
 
 def test_self_attention_sees_the_order_of_frames():
-    apply = Attention(8).apply
+    apply = jax.jit(Attention(8).apply)
     order = jnp.array([1, 0, 2, 3, 4, 5])
     swapped = apply(weights(False), X[:, order])[:, order]
     assert np.abs(swapped - apply(weights(False), X)).max() > 1e-3
@@ -82,7 +82,7 @@ def test_a_head_that_does_not_divide_the_channels_is_refused():
 
 def test_feed_forward_works_on_each_frame_alone():
     layer = FeedForward(2)
-    variables = nn.unbox(layer.init(jax.random.key(0), X))
+    variables = nn.unbox(jax.jit(layer.init)(jax.random.key(0), X))
     whole = layer.apply(variables, X)
     np.testing.assert_allclose(layer.apply(variables, X[:, 2:4]), whole[:, 2:4], atol=1e-5)
     assert variables['params']['in']['kernel'].shape == (16, 32)
