@@ -7,6 +7,7 @@ way twice, and still each stretch comes once per epoch.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,10 +26,10 @@ class Window:
 
 
 class Windows:
-    """All windows of `num_frames` frames of one split, or of several: 'validation+test'."""
+    """All windows of `num_frames` frames of one or several splits."""
 
-    def __init__(self, latents: Latents, split: str, num_frames: int):
-        """Raises BadInput where the split is empty or its clips are shorter than a window."""
+    def __init__(self, latents: Latents, splits: Sequence[str], num_frames: int):
+        """Raises BadInput where there is no song or its clips are shorter than a window."""
         slots = latents.manifest.clip_frames // num_frames
         if slots < 1:
             raise BadInput(
@@ -40,13 +41,13 @@ class Windows:
         self.num_frames = num_frames
         self.places = [
             Window(song, clip, slot)
-            for name in split.split('+')
-            for song in latents.songs(name)
+            for split in splits
+            for song in latents.songs(split)
             for clip in range(len(songs[song].starts))
             for slot in range(slots)
         ]
         if not self.places:
-            raise BadInput(f'{latents.folder}: holds no song in the split {split!r}')
+            raise BadInput(f'{latents.folder}: holds no song in {" or ".join(splits)}')
         rows = {prompt: row for row, prompt in enumerate(latents.manifest.prompts)}
         self._prompt_rows = [rows[song.prompt] for song in songs]
 

@@ -84,9 +84,9 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         host=jax.process_index(),
         hosts=jax.process_count(),
     )
-    windows = Windows(latents, 'train', config.data.window_frames)
+    windows = Windows(latents, ['train'], config.data.window_frames)
     held_out = fixed_batches(
-        Windows(latents, 'validation', config.data.window_frames),
+        Windows(latents, ['validation'], config.data.window_frames),
         curriculum,
         batch=16,
         num_batches=config.validation_batches,

@@ -46,9 +46,9 @@ step() {
 }
 
 if [ -n "$quick" ]; then
-    songs=4 minutes=('20 s' '50 s' '15 s' '60 s' '40 s')
+    songs=4 minutes=('20 s' '50 s' '15 s' '60 s' '30 s') page_flags='--batches=1 --steps=25'
 else
-    songs=12 minutes=('1 min' '6 min' '30 s' '8 min' '90 s')
+    songs=12 minutes=('1 min' '5 min' '40 s' '8 min' '45 s') page_flags=''
 fi
 
 SECONDS=0
@@ -66,5 +66,5 @@ step composer 'train the composer' "about ${minutes[3]}" \
     --config.data.latents="$out/latents" --config.data.autoencoder="$out/autoencoder"
 step page 'make music and the page' "about ${minutes[4]}" \
     launch.demo_page --checkpoint="$out/composer" --data="$out/data" \
-    --latents="$out/latents" --autoencoder="$out/autoencoder" --out="$out/page"
+    --latents="$out/latents" --autoencoder="$out/autoencoder" --out="$out/page" $page_flags
 echo "ready after $((SECONDS / 60)) min $((SECONDS % 60)) s: open $out/page/index.html"

@@ -178,9 +178,9 @@ def measure_validation(
     zero_at = make_zero_loss_at(diffusion, VALIDATION_SEED)
     num_frames = composer.spec.window_frames
     sizes = {'batch': BATCH, 'num_batches': num_batches, 'seed': VALIDATION_SEED}
-    by_time = fixed_batches(Windows(latents, 'validation', num_frames), curriculum, **sizes)
+    by_time = fixed_batches(Windows(latents, ['validation'], num_frames), curriculum, **sizes)
 
-    held_out = Windows(latents, 'validation+test', num_frames)
+    held_out = Windows(latents, ['validation', 'test'], num_frames)
     most = max(1, curriculum.num_tracks // 2)
     all_given = Curriculum(
         num_tracks=curriculum.num_tracks,

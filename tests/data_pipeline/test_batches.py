@@ -29,7 +29,7 @@ ORDER = Order(seed=7, global_batch=8, total_steps=10)
 def windows(tmp_path_factory):
     folder = tmp_path_factory.mktemp('batches')
     latents = small.write(folder / 'latents', small.prepare(folder / 'data'))
-    return Windows(latents, 'train', 8)
+    return Windows(latents, ['train'], 8)
 
 
 def read(windows, order=ORDER, first_step=0, threads=2):
@@ -111,7 +111,7 @@ def test_song_and_task_are_drawn_apart(windows):
 
 
 def test_strangers_come_from_another_song_with_the_same_task(windows):
-    validation = Windows(windows.latents, 'validation', 8)
+    validation = Windows(windows.latents, ['validation'], 8)
     fixed = fixed_batches(validation, CURRICULUM, batch=4, num_batches=2, seed=0)
     assert_equal(fixed, fixed_batches(validation, CURRICULUM, batch=4, num_batches=2, seed=0))
     strangers = stranger_batches(validation, fixed, seed=0)

@@ -15,7 +15,7 @@ def latents(tmp_path_factory):
 
 
 def test_windows_side_by_side_are_the_clips(latents):
-    windows = Windows(latents, 'train', 8)
+    windows = Windows(latents, ['train'], 8)
     per_clip = small.CLIP_FRAMES // 8
     for number, window in enumerate(windows.places):
         clip = latents.read(window.song, window.clip)
@@ -27,7 +27,7 @@ def test_windows_side_by_side_are_the_clips(latents):
 
 @pytest.mark.parametrize('offset', [-1000, -3, 0, 3, 1000])
 def test_a_moved_window_stays_in_its_clip(latents, offset):
-    windows = Windows(latents, 'train', 8)
+    windows = Windows(latents, ['train'], 8)
     for window in windows.places:
         clip = latents.read(window.song, window.clip)
         start = int(np.clip(window.slot * 8 + offset, 0, small.CLIP_FRAMES - 8))
@@ -35,7 +35,7 @@ def test_a_moved_window_stays_in_its_clip(latents, offset):
 
 
 def test_jitter_is_a_function_of_seed_and_index_and_reaches_both_ends(latents):
-    windows = Windows(latents, 'train', 8)
+    windows = Windows(latents, ['train'], 8)
     drawn = [windows.jitter(3, i) for i in range(500)]
     assert drawn == [windows.jitter(3, i) for i in range(500)]
     assert drawn != [windows.jitter(4, i) for i in range(500)]
@@ -44,6 +44,6 @@ def test_jitter_is_a_function_of_seed_and_index_and_reaches_both_ends(latents):
 
 def test_a_window_longer_than_a_clip_and_an_empty_split_are_refused(latents):
     with pytest.raises(BadInput, match='window_frames: 41; allowed is up to 40'):
-        Windows(latents, 'train', small.CLIP_FRAMES + 1)
-    with pytest.raises(BadInput, match="no song in the split 'test'"):
-        Windows(latents, 'test', 8)
+        Windows(latents, ['train'], small.CLIP_FRAMES + 1)
+    with pytest.raises(BadInput, match='no song in test'):
+        Windows(latents, ['test'], 8)

@@ -1,0 +1,224 @@
+"""The demo for real, in its quick form: interrupted, gone on with, run again, and used.
+
+.venv/bin/python -m pytest tests/launch/test_demo.py        # about four minutes
+"""
+
+import html.parser
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from data_pipeline.latents import Latents
+from jen1composer.training.metrics import read_metrics
+
+pytestmark = pytest.mark.slow
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def demo(out, **options):
+    return subprocess.Popen(
+        ['bash', 'launch/demo.sh', '--quick', f'--out={out}'],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def run(*arguments):
+    """A command of launch/: its status, and what it said."""
+    done = subprocess.run(
+        [sys.executable, '-m', *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope='module')
+def interrupted(tmp_path_factory):
+    """A demo that was stopped by Ctrl-C while the composer trained: its folder and its output."""
+    out = tmp_path_factory.mktemp('demo') / 'out'
+    process = demo(out)
+    metrics = out / 'composer' / 'metrics.jsonl'
+    while process.poll() is None and not any(r['step'] > 0 for r in read_metrics(metrics)):
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    return out, process.returncode, output
+
+
+@pytest.fixture(scope='module')
+def finished(interrupted):
+    """The same demo, gone on with to its end: its folder and the output of the second run."""
+    out, _, _ = interrupted
+    process = demo(out)
+    output, _ = process.communicate(timeout=1200)
+    assert process.returncode == 0, output
+    return out, output
+
+
+def test_an_interrupted_demo_says_so_and_keeps_what_it_has(interrupted):
+    out, status, output = interrupted
+    assert status == 130, output
+    assert 'the same command goes on' in output
+    assert 'Traceback' not in output
+    saved = [int(p.name) for p in (out / 'composer' / 'checkpoints').iterdir() if p.name.isdigit()]
+    assert saved
+    assert 0 < max(saved) < 120
+
+
+def test_it_goes_on_where_it_was(finished):
+    out, output = finished
+    assert output.count('done before: ') == 3  # songs, autoencoder, latents
+    rows = read_metrics(out / 'composer' / 'metrics.jsonl')
+    logged = [row['step'] for row in rows if 'loss' in row]
+    assert logged == sorted(set(logged))
+    assert logged[-1] == 120
+
+
+def test_a_third_run_has_nothing_to_do(finished):
+    out, _ = finished
+    process = demo(out)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert output.count('done before: ') == 5
+    assert 'next: ' not in output
+
+
+def test_the_autoencoder_beats_decoded_noise_and_the_mean_spectrum(finished):
+    out, _ = finished
+    report = json.loads((out / 'autoencoder' / 'heldout.json').read_text())
+    for split in ('validation', 'test'):
+        found = report[split]
+        assert found['log_mel_db_decoded'] < found['log_mel_db_mean']
+        assert found['log_mel_db_decoded'] < found['log_mel_db_noise']
+
+
+def test_training_latents_are_white(finished):
+    out, _ = finished
+    latents = Latents(out / 'latents')
+    frames = np.concatenate(
+        [
+            latents.read(song, clip).reshape(-1, latents.manifest.channels)
+            for song in latents.songs('train')
+            for clip in range(len(latents.manifest.songs[song].starts))
+        ]
+    )
+    # Fitted on crops, measured on whole songs with all their silence: near white, not exactly.
+    assert 0.3 < np.mean(np.var(frames, axis=0)) < 2.0
+    assert np.isfinite(frames).all()
+
+
+def test_the_composer_learns_something_at_once(finished):
+    out, _ = finished
+    losses = [
+        row['validation_loss']
+        for row in read_metrics(out / 'composer' / 'metrics.jsonl')
+        if 'validation_loss' in row
+    ]
+    assert losses[-1] < losses[0]  # at step 0 it predicts 0
+
+
+class References(html.parser.HTMLParser):
+    """Collects what a page refers to."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = set()
+
+    def handle_starttag(self, tag, attrs):
+        self.found |= {value for name, value in attrs if name in ('src', 'href') and value}
+
+
+def test_the_page_shows_and_plays_what_is_there_and_asks_nobody_else(finished):
+    out, _ = finished
+    page = out / 'page'
+    references = References()
+    references.feed((page / 'index.html').read_text())
+    files = {r for r in references.found if not r.startswith(('#', 'data:'))}
+    assert not [r for r in files if '://' in r or r.startswith('//')]
+    assert all((page / r).is_file() for r in files)
+    sounds = [page / r for r in files if r.endswith('.flac')]
+    assert len(sounds) >= 10  # two pieces of four stems with their mixes, and one of drums
+    for path in sounds:
+        audio, rate = soundfile.read(path)
+        assert rate == 48_000
+        assert audio.shape[1] == 2
+        assert np.isfinite(audio).all()
+    json.loads((page / 'measurements.json').read_text())
+
+
+def test_generate_builds_on_a_file_of_another_rate_and_returns_it(finished, tmp_path):
+    out, _ = finished
+    mono = 0.1 * np.sin(np.arange(44_100 * 3) / 40)
+    soundfile.write(tmp_path / 'bass.wav', mono, 44_100)
+    status, said, error = run(
+        'launch.generate',
+        f'--checkpoint={out}/composer',
+        '--prompt=dark rock',
+        '--targets=drums',
+        f'--given=bass={tmp_path}/bass.wav',
+        '--seconds=2',
+        '--steps=5',
+        f'--out={tmp_path}/piece',
+    )
+    assert status == 0, error
+    assert set(json.loads(said)['tracks']) == {'bass', 'drums'}
+    bass, rate = soundfile.read(tmp_path / 'piece' / 'bass.flac')
+    assert (rate, bass.shape) == (48_000, (96_000, 2))
+    expected = 0.1 * np.sin(np.arange(96_000) * 44_100 / 48_000 / 40)
+    assert np.abs(bass[2000:-2000, 0] - expected[2000:-2000]).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ('flags', 'said'),
+    [
+        (['--targets=drums,guitar'], "error: --targets: unknown track 'guitar'; allowed are bass"),
+        (['--given=bass'], 'error: --given=bass: no file; allowed is TRACK=FILE'),
+        (['--given=bass=cut.wav'], 'cut off'),
+        (['--checkpoint=/nowhere'], 'error: /nowhere: holds no composer'),
+    ],
+)
+def test_generate_refuses_bad_input_in_one_line(finished, tmp_path, flags, said):
+    out, _ = finished
+    soundfile.write(tmp_path / 'whole.wav', np.zeros((48_000, 2)), 48_000)
+    (tmp_path / 'cut.wav').write_bytes((tmp_path / 'whole.wav').read_bytes()[:50_000])
+    flags = [flag.replace('cut.wav', f'{tmp_path}/cut.wav') for flag in flags]
+    given = ['launch.generate', f'--checkpoint={out}/composer', f'--out={tmp_path}/x', *flags]
+    status, _, error = run(*given)
+    assert status == 2
+    assert len(error.strip().splitlines()) == 1
+    assert said in error
+
+
+@pytest.mark.parametrize(
+    ('override', 'said'),
+    [
+        ('--config.optimizer.peak_learning_rate=0.5', 'peak_learning_rate is 0.001 there'),
+        ('--config.optimizer.peak_learning_rat=0.5', 'did you mean config.optimizer.peak_learning'),
+        ('--config.data.window_frames=100000', 'window_frames: 100000; allowed is up to'),
+    ],
+)
+def test_train_composer_refuses_another_config(finished, override, said):
+    out, _ = finished
+    status, _, error = run(
+        'launch.train_composer',
+        '--config=configs/demo.py:quick',
+        f'--workdir={out}/composer',
+        f'--config.data.latents={out}/latents',
+        f'--config.data.autoencoder={out}/autoencoder',
+        override,
+    )
+    assert status == 2
+    assert len(error.strip().splitlines()) == 1
+    assert said in error
