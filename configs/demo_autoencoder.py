@@ -1,7 +1,20 @@
-"""The demo's autoencoder: 25 latent frames a second of 64 channels, 2 M parameters.
+"""The demo's autoencoder: 25 latent frames a second of 64 channels, 2.3 M parameters.
 
   python -m launch.train_autoencoder --config=configs/demo_autoencoder.py \
       --workdir=demo/autoencoder --config.data=demo/data
+
+On two CPU cores a step takes about 0.15 s where nothing else runs: 1500 steps are 4 minutes.
+Measured on 12 songs of Freedoom (8 train, 2 validation, 2 test), log-mel distance in dB:
+
+                              validation   test
+  decoded                     3.56         3.36
+  decoded, latents disturbed  3.71         3.53
+  white noise as latents      11.14        10.10
+  the mean spectrum           9.48         8.56
+
+by step, validation: 0: 16.4, 500: 3.97, 1000: 3.71, 1500: 3.56. What it does badly: decoded stems
+are 1 to 5 dB too quiet, and pure tones unlike any in the eight songs come back with noise between
+their partials (9 dB on two held-out melodies, 2.5 dB on the other two). Its phase is invented.
 
 `configs/demo_autoencoder.py:quick` is the same model for a fraction of the steps, for tests.
 """
