@@ -149,7 +149,9 @@ def write_latents(
             latents = encode(prepared.read(song, 0, num_frames * hop_samples))
             _write_clips(path, latents, clips.starts, clip_frames)
     tables = encode_text(prepared.tracks, prompts, encode_text_states)
-    save_file(dataclasses.asdict(tables), os.fspath(out / 'text.safetensors'))
+    # Contiguous, since safetensors writes another order of axes as it lies in memory.
+    arrays = {k: np.ascontiguousarray(v) for k, v in dataclasses.asdict(tables).items()}
+    save_file(arrays, os.fspath(out / 'text.safetensors'))
     write_json(out / 'manifest.json', dataclasses.asdict(manifest))
     return manifest
 
