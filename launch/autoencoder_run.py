@@ -17,7 +17,7 @@ from jen1composer.evaluation.log_mel import log_mel, log_mel_distance
 from jen1composer.evaluation.reconstruction import reconstruction_report
 from jen1composer.models.autoencoder import STEREO, Autoencoder, AutoencoderConfig, encode
 from jen1composer.models.whitening import LatentStatistics, fit
-from jen1composer.sharding.mesh import make_mesh
+from jen1composer.sharding.mesh import check_batch, make_mesh
 from jen1composer.sharding.rules import strategy
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
 from jen1composer.training.autoencoder_step import AutoencoderTaskConfig, make_loss
@@ -101,6 +101,8 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
             hosts=jax.process_count(),
         )
 
+    mesh = make_mesh(data=config.sharding.data, fsdp=config.sharding.fsdp)
+    check_batch(config.batch, mesh)
     run = Run(
         init_params=init_params,
         loss_fn=make_loss(model, task, config.seed),
@@ -109,7 +111,7 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
         batches=host_batches,
         identity=flat_identity(config, ignore=NOT_IDENTITY)
         | {'data': data.fingerprint, 'total_steps': total_steps},
-        mesh=make_mesh(data=config.sharding.data, fsdp=config.sharding.fsdp),
+        mesh=mesh,
         rules=strategy(config.sharding.strategy),
         loop=LoopConfig(**config.loop),
     )

@@ -18,7 +18,7 @@ from jen1composer.diffusion.prediction import Prediction
 from jen1composer.errors import BadInput
 from jen1composer.evaluation.validation import make_loss_at, time_bins
 from jen1composer.models.unet import UNet
-from jen1composer.sharding.mesh import make_mesh
+from jen1composer.sharding.mesh import check_batch, make_mesh
 from jen1composer.sharding.rules import strategy
 from jen1composer.training.checkpoints import flat_identity
 from jen1composer.training.codec import Codec
@@ -55,10 +55,16 @@ class ComposerRun:
 
 def make_curriculum(config: ConfigDict, num_tracks: int) -> Curriculum:
     """The curriculum of a config's section `curriculum`."""
-    stages = zip(config.stage_steps, config.max_targets, strict=True)
+    steps, targets = tuple(config.stage_steps), tuple(config.max_targets)
+    if len(steps) != len(targets) or not all(isinstance(n, int) for n in steps + targets):
+        raise BadInput(
+            f'--config.curriculum: stage_steps={steps}, max_targets={targets}; '
+            'allowed are as many whole numbers in both, such as (1500,1500) and (1,4)'
+        )
+    stages = zip(steps, targets, strict=True)
     return Curriculum(
         num_tracks=num_tracks,
-        stages=tuple(Stage(steps=steps, max_targets=most) for steps, most in stages),
+        stages=tuple(Stage(steps=count, max_targets=most) for count, most in stages),
         newest_share=config.newest_share,
         p_given=config.p_given,
     )
@@ -113,6 +119,8 @@ def composer_run(config: ConfigDict) -> ComposerRun:
     def host_batches(first_step: int) -> Iterator[Batch]:
         return batches(windows, curriculum, order, first_step=first_step)
 
+    mesh = make_mesh(data=config.sharding.data, fsdp=config.sharding.fsdp)
+    check_batch(config.batch, mesh)
     run = Run(
         init_params=init_params,
         loss_fn=make_composer_loss(model, diffusion, config.seed),
@@ -123,7 +131,7 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         batches=host_batches,
         identity=flat_identity(config, ignore=NOT_IDENTITY)
         | {'latents': manifest.fingerprint, 'window_frames': config.data.window_frames},
-        mesh=make_mesh(data=config.sharding.data, fsdp=config.sharding.fsdp),
+        mesh=mesh,
         rules=strategy(config.sharding.strategy),
         loop=LoopConfig(total_steps=order.total_steps, **config.loop),
     )

@@ -15,6 +15,7 @@ import enum
 import jax
 
 from jen1composer.diffusion.schedule import over_latents
+from jen1composer.errors import BadInput
 
 
 class Prediction(enum.StrEnum):
@@ -23,6 +24,15 @@ class Prediction(enum.StrEnum):
     V = 'v'
     EPSILON = 'epsilon'
     X0 = 'x0'
+
+    @classmethod
+    def _missing_(cls, value: object) -> 'Prediction':
+        raise BadInput(f'prediction: {value!r}; allowed are {", ".join(cls)}')
+
+    @property
+    def t_max(self) -> float:
+        """Where sampling starts: at 1, or just before it where 1 says nothing of x_0."""
+        return 0.995 if self is Prediction.EPSILON else 1.0
 
     def target(
         self, x0: jax.Array, noise: jax.Array, alpha: jax.Array, sigma: jax.Array

@@ -203,8 +203,8 @@ def generate(
     """
     index = jnp.arange(clean.shape[0], dtype=jnp.uint32)
     noise = track_noise(seed, index, clean.shape[1:])
-    times = time_grid(task.roles, num_steps)
-    x = corrupt(clean, noise, times[0], diffusion.schedule)
+    times = time_grid(task.roles, num_steps, diffusion.prediction.t_max)
+    x = corrupt(clean, noise, jnp.ceil(times[0]), diffusion.schedule)  # clean or noise
     predict = guided(make_predictor(model, params), guidance, noise)
     stepper: Stepper = DPMSolverPP2M(schedule=diffusion.schedule)
     return sample(make_denoiser(predict, diffusion, task, text), x, times, stepper)

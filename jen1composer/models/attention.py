@@ -17,6 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jen1composer.errors import BadInput
 from jen1composer.models.layers import Dense, RMSNorm
 
 
@@ -47,7 +48,7 @@ class Attention(nn.Module):
         channels = x.shape[-1]
         heads = channels // self.head_width
         if heads * self.head_width != channels:
-            raise ValueError(f'head_width: {self.head_width}; allowed are divisors of {channels}')
+            raise BadInput(f'head_width: {self.head_width}; allowed are divisors of {channels}')
         h = RMSNorm(dtype=self.dtype, name='norm')(x)
         if context is None:
             source = h

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jen1composer.errors import BadInput
 from jen1composer.models import framing
 from jen1composer.models.layers import Conv, Dense, RMSNorm
 
@@ -57,14 +58,14 @@ class AutoencoderConfig:
     def __post_init__(self) -> None:
         columns = (self.strides, self.channels, self.encoder_blocks, self.decoder_blocks)
         if len({len(column) for column in columns}) != 1 or not self.strides:
-            raise ValueError(
+            raise BadInput(
                 'AutoencoderConfig: strides, channels, encoder_blocks and decoder_blocks need one '
                 f'entry per level, got {columns}'
             )
         if self.kernel % 2 == 0:
-            raise ValueError(f'AutoencoderConfig.kernel: {self.kernel}; allowed are odd widths')
+            raise BadInput(f'AutoencoderConfig.kernel: {self.kernel}; allowed are odd widths')
         if not band_weights(self).any(axis=1).all():
-            raise ValueError(
+            raise BadInput(
                 f'AutoencoderConfig.bands: {self.bands} with a corner of {self.band_corner_hz} Hz '
                 f'leave a band without any of the {self.strides[0]} frequencies; take fewer bands'
             )

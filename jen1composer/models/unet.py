@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from jen1composer.diffusion.batch import Task, Text
+from jen1composer.errors import BadInput
 from jen1composer.models.attention import Attention, FeedForward
 from jen1composer.models.layers import Conv, Dense, RMSNorm, lecun, parameter, zeros
 from jen1composer.tracks import Role
@@ -56,12 +57,10 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         if self.factors[:1] != (1,):
-            raise ValueError(
-                f'UNetConfig.factors: {self.factors}; the first level merges nothing: 1'
-            )
+            raise BadInput(f'UNetConfig.factors: {self.factors}; the first level merges nothing: 1')
         columns = (self.channels, self.factors, self.blocks, self.attentions)
         if len({len(column) for column in columns}) != 1:
-            raise ValueError(
+            raise BadInput(
                 'UNetConfig: one entry per level is needed, got '
                 f'channels={self.channels}, factors={self.factors}, '
                 f'blocks={self.blocks}, attentions={self.attentions}'
@@ -100,7 +99,7 @@ class UNet(nn.Module):
                 f'the UNet takes {config.num_tracks} of {config.latent_channels}'
             )
         if frames % config.total_factor:
-            raise ValueError(f'{frames} frames; allowed are multiples of {config.total_factor}')
+            raise BadInput(f'{frames} frames; allowed are multiples of {config.total_factor}')
 
         condition = TimeCondition(config, name='condition')(t)  # [batch, condition]
         context, context_mask = Context(config, name='context')(task, text)  # [batch, token, width]

@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
+from jen1composer.errors import BadInput
+
 AXES = ('data', 'fsdp')
 
 
@@ -19,7 +21,7 @@ def make_mesh(
 ) -> Mesh:
     """A mesh of `data x fsdp` over `devices` (default: all).
 
-    Raises ValueError, naming the sizes, where they do not multiply to the number of devices.
+    Raises BadInput, naming the sizes, where they do not multiply to the number of devices.
     """
     devices = jax.devices() if devices is None else list(devices)
     sizes = {'data': data, 'fsdp': fsdp}
@@ -28,7 +30,13 @@ def make_mesh(
     if len(filled) == 1 and min(fixed) > 0:
         sizes[filled[0]] = len(devices) // int(np.prod(fixed))
     if min(sizes.values()) < 1 or int(np.prod(list(sizes.values()))) != len(devices):
-        raise ValueError(f'mesh {data=}, {fsdp=}: does not fill {len(devices)} devices')
+        raise BadInput(f'mesh {data=}, {fsdp=}: does not fill {len(devices)} devices')
     return jax.make_mesh(
         tuple(sizes.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices
     )
+
+
+def check_batch(batch: int, mesh: Mesh) -> None:
+    """Raises BadInput where a global batch cannot be split over all devices of the mesh."""
+    if batch < 1 or batch % mesh.size:
+        raise BadInput(f'batch: {batch}; allowed are multiples of {mesh.size}, the devices')

@@ -16,6 +16,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jen1composer.errors import BadInput
+
 PyTree = Any
 MeshAxes = str | tuple[str, ...] | None
 
@@ -41,9 +43,9 @@ STRATEGIES = {
 
 
 def strategy(name: str) -> Rules:
-    """The rules of a named strategy; raises ValueError with the names there are."""
+    """The rules of a named strategy; raises BadInput with the names there are."""
     if name not in STRATEGIES:
-        raise ValueError(f'strategy: {name!r}; allowed are {", ".join(STRATEGIES)}')
+        raise BadInput(f'strategy: {name!r}; allowed are {", ".join(STRATEGIES)}')
     return STRATEGIES[name]
 
 
