@@ -33,7 +33,7 @@ class Checkpoints:
         save_every_s: float = 300.0,
         keep: int = 2,
     ):
-        self._folder = epath.Path(folder)
+        self._folder = _absolute(folder)
         self._identity = dict(identity)
         self._save_every_s = save_every_s
         self._saved_at = time.monotonic()
@@ -58,6 +58,8 @@ class Checkpoints:
         return restored['state']
 
     def due(self) -> bool:
+        """Whether it is time to save; raises what went wrong with the save before, if it did."""
+        self._manager.check_for_errors()
         return time.monotonic() - self._saved_at >= self._save_every_s
 
     def save(self, step: int, state: TrainState) -> None:
@@ -104,6 +106,12 @@ def read_identity(folder: epath.PathLike) -> Identity:
     return restored['meta']['identity']
 
 
+def _absolute(folder: epath.PathLike) -> epath.Path:
+    """Orbax writes to absolute paths only; a bucket's address is one."""
+    path = epath.Path(folder)
+    return path if '://' in str(folder) else path.absolute()
+
+
 def check_identity(where: Any, saved: Identity, given: Identity) -> None:
     """Raises BadInput that names the first keys in which two identities differ."""
     missing = object()
@@ -120,7 +128,7 @@ def check_identity(where: Any, saved: Identity, given: Identity) -> None:
 @contextlib.contextmanager
 def _newest(folder: epath.PathLike) -> Iterator[tuple[ocp.CheckpointManager, int]]:
     """Opens `folder` for reading its newest checkpoint; raises BadInput where there is none."""
-    folder = epath.Path(folder)
+    folder = _absolute(folder)
     if folder.exists():
         handlers = {'state': ocp.PyTreeCheckpointHandler(), 'meta': ocp.JsonCheckpointHandler()}
         with ocp.CheckpointManager(folder, item_handlers=handlers) as manager:

@@ -43,6 +43,16 @@ def test_every_leaf_comes_back_bit_for_bit(tmp_path):
     checkpoints.close()
 
 
+def test_a_relative_folder_will_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    state = trained(2)
+    save('run/checkpoints', state)
+    checkpoints = Checkpoints('run/checkpoints', identity=toy.IDENTITY)
+    toy.assert_bit_equal(checkpoints.restore(ABSTRACT), state)
+    checkpoints.close()
+    assert restore_ema('run/checkpoints')[1] == 2
+
+
 def test_the_newest_are_kept(tmp_path):
     save(tmp_path, *(trained(n) for n in (1, 2, 3)), keep=2)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.isdigit()) == ['2', '3']
