@@ -22,7 +22,7 @@ import numpy as np
 from data_pipeline.curriculum import Curriculum, stream
 from data_pipeline.windows import Window, Windows
 from jen1composer.diffusion.batch import Batch, Task, Text
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 from jen1composer.tracks import task_id
 
 MAX_INDEX = 2**32  # an example index is keyed as uint32
@@ -39,6 +39,8 @@ class Order:
     hosts: int = 1
 
     def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**31, 'seed', self.seed, f'are 0 to {2**31 - 1}')
+        require(self.global_batch >= 1, 'batch', self.global_batch, 'is 1 or more')
         if self.global_batch % self.hosts:
             raise BadInput(
                 f'batch: {self.global_batch}; allowed are multiples of {self.hosts} hosts'
@@ -101,7 +103,7 @@ def example(
         text=Text(
             prompt=tables.prompt[row],
             prompt_mask=tables.prompt_mask[row],
-            use_prompt=np.ones((), bool),
+            use_prompt=np.array(bool(windows.prompt(window))),  # As generation has it.
             prefix=tables.prefix[task],
             prefix_mask=tables.prefix_mask[task],
         ),

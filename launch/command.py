@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from absl import app, flags, logging
 
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, RunFailed
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -40,6 +40,8 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         app.run(main, flags_parser=_parse_flags)
     except BadInput as error:
         _exit(2, f'error: {error}')
+    except RunFailed as error:
+        _exit(1, f'error: {error}')
     except KeyboardInterrupt as interrupt:  # It may say where the work stands.
         _exit(130, str(interrupt) or 'interrupted')
     sys.exit(0)  # app.run has exited already; this says so to the type checker.
@@ -67,6 +69,17 @@ def progress(iterable: Iterable[T], desc: str, total: int | None = None) -> 'tqd
         maxinterval=max(10.0, 2 * interval_s),  # tqdm would force a line after 10 s otherwise.
         dynamic_ncols=True,
     )
+
+
+def folder(flag: str, value: str | None) -> str:
+    """`value`, a folder to write to; raises BadInput, naming `flag`, where a file is in its way."""
+    if not value:
+        raise BadInput(f'{flag}={value}: allowed is a folder')
+    path = pathlib.Path(value)
+    existing = next((place for place in (path, *path.parents) if place.exists()), path)
+    if '://' not in value and existing.exists() and not existing.is_dir():
+        raise BadInput(f'{flag}={value}: {existing} is a file; allowed is a folder')
+    return value
 
 
 def use_compilation_cache() -> pathlib.Path:

@@ -15,7 +15,7 @@ from data_pipeline.latents import Latents
 from data_pipeline.windows import Windows
 from jen1composer.diffusion.batch import Batch
 from jen1composer.diffusion.prediction import Prediction
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.validation import make_loss_at, time_bins
 from jen1composer.models.unet import UNet
 from jen1composer.sharding.mesh import check_batch, make_mesh
@@ -28,6 +28,7 @@ from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree, TrainState
 from jen1composer.training.workdir import ComposerSpec, unet_config
+from launch.config_sections import require_sections
 
 NOT_IDENTITY = ('data', 'loop', 'sharding', 'validation_batches')  # may change on a resume
 TIME_BINS = 5
@@ -73,6 +74,15 @@ def make_curriculum(config: ConfigDict, num_tracks: int) -> Curriculum:
 def composer_run(config: ConfigDict) -> ComposerRun:
     """Assembles a run; raises BadInput, naming the flag, where parts do not belong together."""
 
+    require_sections(
+        config,
+        'train_composer',
+        ['data.', 'curriculum.', 'model.', 'diffusion.', 'optimizer.', 'sharding.', 'loop.'],
+    )
+    require(0 <= config.ema_decay < 1, 'ema_decay', config.ema_decay, 'is 0 to below 1')
+    num_batches = config.validation_batches
+    require(num_batches >= 1, 'validation_batches', num_batches, 'is 1 or more')
+
     # ---- Data: the latents, the autoencoder that made them, the curriculum.
     latents = Latents(config.data.latents)
     manifest = latents.manifest
@@ -95,7 +105,7 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         Windows(latents, ['validation'], config.data.window_frames),
         curriculum,
         batch=16,
-        num_batches=config.validation_batches,
+        num_batches=num_batches,
         seed=VALIDATION_SEED,
     )
 

@@ -5,7 +5,7 @@
       --given=bass=mine/bass.wav,drums=mine/drums.wav --out=song
 
 A track that is not mentioned is generated if --targets is not given, else left out. Files of any
-rate, mono or stereo, are taken; a given track comes back in the mix as it is.
+rate, mono or stereo, are taken, but no path with a comma; a given track comes back as it is.
 """
 
 import json
@@ -36,14 +36,17 @@ def main(argv: list[str]) -> None:
     from launch.pieces import write_piece
 
     command.use_compilation_cache()
+    out = command.folder('--out', _OUT.value)
     composer = Composer.load(_CHECKPOINT.value)
     tracks = composer.spec.tracks
     given = {}
     for entry in _GIVEN.value:
         name, equals, path = entry.partition('=')
-        if not equals:
-            raise BadInput(f'--given={entry}: no file; allowed is TRACK=FILE,...')
+        if not (name.strip() and equals and path):
+            raise BadInput(f'--given={entry}: no track or no file; allowed is TRACK=FILE,...')
         (name,) = parse_tracks('--given', [name], tracks)
+        if name in given:
+            raise BadInput(f'--given={entry}: {name} is given twice; allowed is one file a track')
         given[name] = read_audio(path)
     request = Request(
         prompt=_PROMPT.value,
@@ -55,7 +58,7 @@ def main(argv: list[str]) -> None:
         num_steps=_STEPS.value,
         text_guidance=_GUIDANCE.value,
     )
-    print(json.dumps(write_piece(_OUT.value, composer.compose(request), request), indent=1))
+    print(json.dumps(write_piece(out, composer.compose(request), request), indent=1))
 
 
 if __name__ == '__main__':

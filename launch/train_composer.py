@@ -22,14 +22,16 @@ def main(argv: list[str]) -> None:
     del argv
     from etils import epath
 
+    from jen1composer.training.checkpoints import refuse_other_run
     from jen1composer.training.run import run_training
     from jen1composer.training.state import parameter_count
     from jen1composer.training.workdir import write_spec
     from launch.composer_run import composer_run
 
     command.use_compilation_cache()
-    workdir = epath.Path(_WORKDIR.value)
+    workdir = epath.Path(command.folder('--workdir', _WORKDIR.value))
     assembled = composer_run(_CONFIG.value)
+    refuse_other_run(workdir / 'checkpoints', assembled.run.identity)  # before anything is written
     assembled.codec.save(workdir / 'autoencoder')  # so that the workdir alone can make sound
     write_spec(workdir, assembled.spec)
 

@@ -20,6 +20,7 @@ class Draw(enum.IntEnum):
     TEXT = 2
     LATENT_MASK = 3
     LATENT_NOISE = 4
+    GENERATION = 5
 
 
 def example_keys(seed: Seed, index: jax.Array, draw: Draw) -> jax.Array:
@@ -28,7 +29,9 @@ def example_keys(seed: Seed, index: jax.Array, draw: Draw) -> jax.Array:
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 
 
-def track_noise(seed: Seed, index: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def track_noise(
+    seed: Seed, index: jax.Array, shape: tuple[int, ...], draw: Draw = Draw.NOISE
+) -> jax.Array:
     """Standard normal noise `[batch, track, frame, channel]`, independent per example and track.
 
     It is keyed by (seed, example, track): the noise of one track does not depend on how many others
@@ -36,11 +39,11 @@ def track_noise(seed: Seed, index: jax.Array, shape: tuple[int, ...]) -> jax.Arr
     """
     num_tracks, num_frames, num_channels = shape
 
-    def draw(key: jax.Array) -> jax.Array:
+    def of_example(key: jax.Array) -> jax.Array:
         keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(num_tracks))
         return jax.vmap(lambda k: jax.random.normal(k, (num_frames, num_channels)))(keys)
 
-    return jax.vmap(draw)(example_keys(seed, index, Draw.NOISE))
+    return jax.vmap(of_example)(example_keys(seed, index, draw))
 
 
 def uniform_time(seed: Seed, index: jax.Array) -> jax.Array:

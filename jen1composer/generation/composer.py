@@ -24,7 +24,7 @@ from etils import epath
 from jen1composer.diffusion.batch import Task, Text
 from jen1composer.diffusion.corruption import corrupt
 from jen1composer.diffusion.guidance import Guidance, guided
-from jen1composer.diffusion.randomness import track_noise
+from jen1composer.diffusion.randomness import Draw, track_noise
 from jen1composer.diffusion.samplers import DPMSolverPP2M, Stepper, sample, time_grid
 from jen1composer.errors import BadInput
 from jen1composer.generation.request import Request
@@ -130,7 +130,7 @@ class Composer:
                 clean,
                 task,
                 self._text(request.prompt, roles),
-                jnp.uint32(request.seed),
+                np.array([request.seed], np.uint32),
                 model=UNet(self.spec.model),
                 diffusion=DiffusionConfig(prediction=self.spec.prediction),
                 guidance=guidance,
@@ -184,7 +184,7 @@ def generate(
     clean: jax.Array,
     task: Task,
     text: Text,
-    seed: jax.Array,
+    seeds: jax.Array,
     *,
     model: UNet,
     diffusion: DiffusionConfig,
@@ -198,16 +198,21 @@ def generate(
         clean: [batch, track, frame, channel]; what it holds of tracks that are not given is unused.
         task: roles of the tracks.
         text: token states of prompt and prefix.
-        seed: uint32, keys the noise.
+        seeds: [batch] uint32, each keys the noise of its row.
         model, diffusion, guidance, num_steps: static.
     """
-    index = jnp.arange(clean.shape[0], dtype=jnp.uint32)
-    noise = track_noise(seed, index, clean.shape[1:])
+    noise = request_noise(seeds, clean.shape[1:])
     times = time_grid(task.roles, num_steps, diffusion.prediction.t_max)
     x = corrupt(clean, noise, jnp.ceil(times[0]), diffusion.schedule)  # clean or noise
     predict = guided(make_predictor(model, params), guidance, noise)
     stepper: Stepper = DPMSolverPP2M(schedule=diffusion.schedule)
     return sample(make_denoiser(predict, diffusion, task, text), x, times, stepper)
+
+
+def request_noise(seeds: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Noise `[batch, track, frame, channel]`: row b is a function of seeds[b] alone."""
+    first = jnp.zeros(1, jnp.uint32)  # a request is the only example of its seed
+    return jax.vmap(lambda seed: track_noise(seed, first, shape, Draw.GENERATION)[0])(seeds)
 
 
 def _fit(audio: np.ndarray, num_samples: int, name: str) -> np.ndarray:

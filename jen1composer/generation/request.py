@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 from jen1composer.tracks import Role
 
+MIN_SECONDS = 0.01
 MAX_SECONDS = 60.0  # one pass over the whole length; memory grows with it
 
 
@@ -38,15 +39,13 @@ class Request:
     given_guidance: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.seconds <= MAX_SECONDS:
-            raise BadInput(f'seconds: {self.seconds}; allowed are more than 0, to {MAX_SECONDS:g}')
-        if self.num_steps < 1:
-            raise BadInput(f'steps: {self.num_steps}; allowed is 1 or more')
-        if not 0 <= self.seed < 2**31:
-            raise BadInput(f'seed: {self.seed}; allowed are 0 to {2**31 - 1}')
+        fits = MIN_SECONDS <= self.seconds <= MAX_SECONDS
+        require(fits, 'seconds', self.seconds, f'are {MIN_SECONDS} to {MAX_SECONDS}')
+        require(self.num_steps >= 1, 'steps', self.num_steps, 'is 1 or more')
+        require(0 <= self.seed < 2**31, 'seed', self.seed, f'are 0 to {2**31 - 1}')
         for name in ('text_guidance', 'given_guidance'):
-            if not np.isfinite(getattr(self, name)):
-                raise BadInput(f'{name}: {getattr(self, name)}; allowed are finite numbers')
+            value = getattr(self, name)
+            require(bool(np.isfinite(value)), name, value, 'are finite numbers')
 
     def roles(self, tracks: Sequence[str]) -> tuple[Role, ...]:
         """The role of each track: named ones as named, the others targets if none is named.

@@ -22,10 +22,12 @@ import jax
 import jax.numpy as jnp
 
 from jen1composer.diffusion.batch import Task, Text
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 from jen1composer.models.attention import Attention, FeedForward
 from jen1composer.models.layers import Conv, Dense, RMSNorm, lecun, parameter, zeros
 from jen1composer.tracks import Role
+
+DTYPES = ('float32', 'bfloat16')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,20 @@ class UNetConfig:
                 f'channels={self.channels}, factors={self.factors}, '
                 f'blocks={self.blocks}, attentions={self.attentions}'
             )
+        for name in ('channels', 'factors', 'blocks', 'attentions'):
+            least = 0 if name in ('blocks', 'attentions') else 1
+            values = getattr(self, name)
+            whole = all(isinstance(value, int) and value >= least for value in values)
+            require(whole, f'model.{name}', values, f'are whole numbers of {least} or more')
+        even = self.head_width >= 2 and self.head_width % 2 == 0  # halves are rotated
+        require(even, 'model.head_width', self.head_width, 'are even numbers of 2 or more')
+        for width, attentions in zip(self.channels, self.attentions, strict=True):
+            fits = not attentions or width % self.head_width == 0
+            allowed = f'are multiples of the head width {self.head_width} where there is attention'
+            require(fits, 'model.channels', self.channels, allowed)
+        for name in ('feed_forward', 'condition_width', 'time_frequencies'):
+            require(getattr(self, name) >= 1, f'model.{name}', getattr(self, name), 'is 1 or more')
+        require(self.dtype in DTYPES, 'model.dtype', self.dtype, f'are {", ".join(DTYPES)}')
 
     @property
     def total_factor(self) -> int:
@@ -143,7 +159,7 @@ class TimeCondition(nn.Module):
     @nn.compact
     def __call__(self, t: jax.Array) -> jax.Array:
         config = self.config
-        # Periods from 1/1000 to 10 of the whole time axis, evenly spaced in their logarithm.
+        # From 1000 radians per unit of time down to 0.1, evenly spaced in the logarithm.
         steps = jnp.arange(config.time_frequencies) / max(1, config.time_frequencies - 1)
         angle = t[..., None] * (1000.0 * 10_000.0**-steps)  # [batch, track, frequency]
         sinusoids = jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)

@@ -22,6 +22,10 @@ from jen1composer.training.state import TrainState
 Identity = Mapping[str, Any]  # flat: 'model.channels' -> JSON value
 
 
+class NoCheckpoint(BadInput):
+    """A folder that no run has saved into."""
+
+
 class Checkpoints:
     """The checkpoints of one run, in `folder`."""
 
@@ -106,6 +110,12 @@ def read_identity(folder: epath.PathLike) -> Identity:
     return restored['meta']['identity']
 
 
+def refuse_other_run(folder: epath.PathLike, identity: Identity) -> None:
+    """Raises BadInput where `folder` holds checkpoints of a run with another identity."""
+    with contextlib.suppress(NoCheckpoint):
+        check_identity(folder, read_identity(folder), identity)
+
+
 def _absolute(folder: epath.PathLike) -> epath.Path:
     """Orbax writes to absolute paths only; a bucket's address is one."""
     path = epath.Path(folder)
@@ -136,7 +146,7 @@ def _newest(folder: epath.PathLike) -> Iterator[tuple[ocp.CheckpointManager, int
             if step is not None:
                 yield manager, step
                 return
-    raise BadInput(f'{folder}: holds no checkpoint; allowed is a folder a run has saved into')
+    raise NoCheckpoint(f'{folder}: holds no checkpoint; allowed is a folder a run has saved into')
 
 
 def flat_identity(config: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from jen1composer.diffusion.prediction import Prediction
 from jen1composer.diffusion.randomness import Draw, chance, track_noise, uniform_time
 from jen1composer.diffusion.samplers import Denoiser
 from jen1composer.diffusion.schedule import CosineSchedule, Schedule
+from jen1composer.errors import require
 from jen1composer.training.state import PyTree
 from jen1composer.training.step import LossFn, Metrics
 
@@ -35,6 +36,10 @@ class DiffusionConfig:
     prediction: Prediction = Prediction.V
     schedule: Schedule = dataclasses.field(default_factory=CosineSchedule)
     prompt_dropout: float = 0.2  # JEN-1
+
+    def __post_init__(self) -> None:
+        dropout = self.prompt_dropout
+        require(0 <= dropout <= 1, 'diffusion.prompt_dropout', dropout, 'is 0 to 1')
 
 
 def make_predictor(model: nn.Module, params: PyTree) -> Predictor:

@@ -2,6 +2,8 @@
 
 The order inside is what makes a resume exact: evaluate, save, and only then take the next batch. At
 a save, `state.step` batches have been used, so `batches(state.step)` goes on where the run was.
+
+When to save is decided by the clock and the signals of this process: it is a loop for one host.
 """
 
 import dataclasses
@@ -14,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jen1composer.errors import RunFailed, require
 from jen1composer.training.checkpoints import Checkpoints
 from jen1composer.training.metrics import MetricsFile
 from jen1composer.training.state import TrainState
@@ -24,14 +27,14 @@ Evaluate = Callable[[TrainState], Mapping[str, Any]]
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM came; the state was saved at `step`."""
+    """SIGINT or SIGTERM came; what was done is saved."""
 
     def __init__(self, step: int):
-        super().__init__(f'interrupted at step {step}; saved, the same command goes on from there')
+        super().__init__(f'interrupted at step {step}; the same command goes on from there')
         self.step = step
 
 
-class NotFinite(ArithmeticError):
+class NotFinite(RunFailed):
     """The loss or another metric became NaN or infinite; nothing was saved since."""
 
 
@@ -41,6 +44,12 @@ class LoopConfig:
     log_every: int = 50
     evaluate_every: int = 500
     save_every_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        for name in ('total_steps', 'log_every', 'evaluate_every'):
+            value = getattr(self, name)
+            require(value >= 1, f'loop.{name}', value, 'is 1 or more')
+        require(self.save_every_s >= 0, 'loop.save_every_s', self.save_every_s, 'is 0 or more')
 
 
 def train(
@@ -115,10 +124,13 @@ def train(
             window.append(metrics)
             if (number + 1) % config.log_every == 0:
                 flush(number + 1)
-    flush(config.total_steps)
+        flush(config.total_steps)
+        checkpoints.save(config.total_steps, state)
+        if stop.received:
+            checkpoints.close()
+            raise Interrupted(config.total_steps)
     if first < config.total_steps:
         report(config.total_steps)
-    checkpoints.save(config.total_steps, state)
     return state
 
 

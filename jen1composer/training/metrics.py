@@ -11,6 +11,8 @@ from typing import Any
 
 from etils import epath
 
+from jen1composer.training.files import write_whole
+
 
 class MetricsFile:
     """Writes rows `{"step": ..., name: value, ...}` to a file and reads them back."""
@@ -19,8 +21,11 @@ class MetricsFile:
         """Opens `path` for appending and drops its rows of steps beyond `first_step`."""
         self._path = epath.Path(path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [row for row in read_metrics(self._path) if row['step'] <= first_step]
-        self._path.write_text(''.join(json.dumps(row) + '\n' for row in kept))
+        # A run begins with its rows of step 0; only one that goes on has rows to keep.
+        rows = read_metrics(self._path) if first_step > 0 else []
+        kept = [row for row in rows if row['step'] <= first_step]
+        lines = ''.join(json.dumps(row) + '\n' for row in kept)
+        write_whole(self._path, lines.encode())
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         """Appends one row and flushes it; `step` counts the steps done."""

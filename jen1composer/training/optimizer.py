@@ -12,6 +12,8 @@ import dataclasses
 import jax
 import optax
 
+from jen1composer.errors import require
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
@@ -23,6 +25,18 @@ class OptimizerConfig:
     b2: float = 0.95
     weight_decay: float = 0.01
     clip_norm: float = 1.0  # global norm of the gradient
+
+    def __post_init__(self) -> None:
+        for name, ok, allowed in (
+            ('peak_learning_rate', self.peak_learning_rate > 0, 'is more than 0'),
+            ('warmup_steps', self.warmup_steps >= 0, 'is 0 or more'),
+            ('floor', 0 <= self.floor <= 1, 'is 0 to 1'),
+            ('b1', 0 <= self.b1 < 1, 'is 0 to below 1'),
+            ('b2', 0 <= self.b2 < 1, 'is 0 to below 1'),
+            ('weight_decay', self.weight_decay >= 0, 'is 0 or more'),
+            ('clip_norm', self.clip_norm > 0, 'is more than 0'),
+        ):
+            require(ok, f'optimizer.{name}', getattr(self, name), allowed)
 
 
 def learning_rate(config: OptimizerConfig) -> optax.Schedule:

@@ -18,6 +18,7 @@ from etils import epath
 from jen1composer.diffusion.prediction import Prediction
 from jen1composer.errors import BadInput
 from jen1composer.models.unet import UNetConfig
+from jen1composer.training.files import write_whole
 
 VERSION = 1
 
@@ -40,7 +41,8 @@ class ComposerSpec:
 def write_spec(workdir: epath.PathLike, spec: ComposerSpec) -> None:
     workdir = epath.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / 'composer.json').write_text(json.dumps(dataclasses.asdict(spec), indent=1) + '\n')
+    text = json.dumps(dataclasses.asdict(spec), indent=1) + '\n'
+    write_whole(workdir / 'composer.json', text.encode())
 
 
 def read_spec(workdir: epath.PathLike) -> ComposerSpec:

@@ -207,10 +207,21 @@ def test_generate_refuses_bad_input_in_one_line(finished, tmp_path, flags, said)
         ('--config.optimizer.peak_learning_rate=0.5', 'peak_learning_rate is 0.001 there'),
         ('--config.optimizer.peak_learning_rat=0.5', 'did you mean config.optimizer.peak_learning'),
         ('--config.data.window_frames=100000', 'window_frames: 100000; allowed is up to'),
+        ('--config.model.channels=(64,96,128)', 'model.channels is [128, 160, 192] there'),
+        ('--config.diffusion.prediction=x0', "diffusion.prediction is 'v' there, 'x0' here"),
+        ('--config.diffusion.prediction=noise', "prediction: 'noise'; allowed are v, epsilon, x0"),
+        ('--config.loop.log_every=0', 'loop.log_every: 0; allowed is 1 or more'),
+        ('--config.sharding.strategy=both', "strategy: 'both'; allowed are dp, fsdp"),
+        ('--config.curriculum.max_targets=(1,4,4)', 'as many whole numbers in both'),
+        ('--config.model.head_width=31', 'model.head_width: 31; allowed are even numbers'),
     ],
 )
 def test_train_composer_refuses_another_config(finished, override, said):
+    """In one line, and the run that is there stays as it was."""
     out, _ = finished
+    workdir = out / 'composer'
+    files = [workdir / 'composer.json', *sorted((workdir / 'autoencoder').iterdir())]
+    before = [path.read_bytes() for path in files]
     status, _, error = run(
         'launch.train_composer',
         '--config=configs/demo.py:quick',
@@ -222,3 +233,4 @@ def test_train_composer_refuses_another_config(finished, override, said):
     assert status == 2
     assert len(error.strip().splitlines()) == 1
     assert said in error
+    assert [path.read_bytes() for path in files] == before

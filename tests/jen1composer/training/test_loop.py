@@ -89,7 +89,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
         assert process.wait(60) == 3
     *steps, last = ['6', *rest]
     saved = int(steps[-1]) + 1  # the step that was running was finished
-    assert last.startswith(f'interrupted at step {saved}; saved')
+    assert last.startswith(f'interrupted at step {saved}; ')
     again = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert [int(line) for line in again.stdout.splitlines()] == list(range(saved, 30))
     checkpoints = Checkpoints(tmp_path / 'state', identity=toy.IDENTITY)
