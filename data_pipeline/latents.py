@@ -19,13 +19,15 @@ import numpy as np
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from data_pipeline.folders import aside, open_folder, refuse_foreign
 from data_pipeline.records import READER_OPTIONS, WRITER_OPTIONS, Prepared, Song, digest, write_json
 from jen1composer.errors import BadInput
 from jen1composer.tracks import task_prefix
 
-VERSION = 1
+VERSION = 2
 
 Encode = Callable[[np.ndarray], np.ndarray]  # [track, sample, 2] -> [track, frame, channel]
 EncodeText = Callable[[list[str]], tuple[np.ndarray, np.ndarray]]  # -> states, mask
@@ -54,6 +56,7 @@ class LatentManifest:
     data_fingerprint: str  # of the prepared folder
     autoencoder_fingerprint: str
     text_fingerprint: str
+    max_tokens: int  # that are read of a prompt
     prompts: tuple[str, ...]  # row r of the prompt table is prompts[r]
     songs: tuple[Clips, ...]
 
@@ -105,11 +108,13 @@ def write_latents(
     hop_samples: int,
     autoencoder_fingerprint: str,
     text_fingerprint: str,
+    max_tokens: int,
     progress: Callable[[Sequence[Song]], Iterable[Song]] = lambda songs: songs,
 ) -> LatentManifest:
     """Encodes every song of `prepared` into the folder `out`; see the module docstring.
 
-    Raises BadInput where `out` holds latents of another autoencoder or of other data.
+    Raises BadInput where `out` is no folder, or holds latents of another origin (autoencoder,
+    data, text encoder, ...) or files that are no latents.
     """
     out = epath.Path(out)
     songs = prepared.songs()
@@ -119,6 +124,7 @@ def write_latents(
         'data_fingerprint': prepared.fingerprint,
         'autoencoder_fingerprint': autoencoder_fingerprint,
         'text_fingerprint': text_fingerprint,
+        'max_tokens': max_tokens,
     }
     _claim(out, origin)
     prompts = tuple(sorted({song.prompt for song in songs}))
@@ -130,6 +136,7 @@ def write_latents(
         data_fingerprint=prepared.fingerprint,
         autoencoder_fingerprint=autoencoder_fingerprint,
         text_fingerprint=text_fingerprint,
+        max_tokens=max_tokens,
         prompts=prompts,
         songs=tuple(
             Clips(
@@ -151,7 +158,9 @@ def write_latents(
     tables = encode_text(prepared.tracks, prompts, encode_text_states)
     # Contiguous, since safetensors writes another order of axes as it lies in memory.
     arrays = {k: np.ascontiguousarray(v) for k, v in dataclasses.asdict(tables).items()}
-    save_file(arrays, os.fspath(out / 'text.safetensors'))
+    text = out / 'text.safetensors'
+    save_file(arrays, os.fspath(aside(text)))
+    aside(text).replace(text)
     write_json(out / 'manifest.json', dataclasses.asdict(manifest))
     return manifest
 
@@ -163,19 +172,11 @@ class Latents:
         """Opens a folder; raises BadInput, naming it, where it is no whole folder of latents."""
         self.folder = epath.Path(folder)
         self.manifest = _read_manifest(self.folder)
-        files = [_clip_file(self.folder, song.id) for song in self.manifest.songs]
-        for file in files:
-            if not file.exists():
-                raise BadInput(f'{file}: missing; run python -m launch.encode_latents again')
-        self.text = TextTables(**load_file(os.fspath(self.folder / 'text.safetensors')))
-        self._records = ArrayRecordDataSource([os.fspath(f) for f in files], READER_OPTIONS)
-        counts = [len(song.starts) for song in self.manifest.songs]
-        self._first = np.concatenate([[0], np.cumsum(counts)])
-        if len(self._records) != self._first[-1]:
-            raise BadInput(
-                f'{self.folder}: holds {len(self._records)} clips, its manifest says '
-                f'{self._first[-1]}; run python -m launch.encode_latents again'
-            )
+        self.text = _read_text(self.folder / 'text.safetensors')
+        self._clips = [
+            _open_clips(_clip_file(self.folder, song.id), len(song.starts))
+            for song in self.manifest.songs
+        ]
 
     def songs(self, split: str) -> list[int]:
         """Positions in `manifest.songs` of the songs of a split."""
@@ -184,7 +185,7 @@ class Latents:
     def read(self, song: int, clip: int) -> np.ndarray:
         """One clip, float32 `[track, frame, channel]`."""
         manifest = self.manifest
-        data = self._records[int(self._first[song]) + clip]
+        data = self._clips[song][clip]
         shape = (len(manifest.tracks), manifest.clip_frames, manifest.channels)
         return np.frombuffer(data, '<f2').reshape(shape).astype(np.float32)
 
@@ -196,20 +197,51 @@ def _clip_file(folder: epath.Path, song_id: str) -> epath.Path:
 def _write_clips(
     path: epath.Path, latents: np.ndarray, starts: Sequence[int], clip_frames: int
 ) -> None:
-    aside = path.with_name(f'{path.name}.{os.getpid()}.aside')
-    writer = ArrayRecordWriter(os.fspath(aside), WRITER_OPTIONS)
+    unfinished = aside(path)
+    writer = ArrayRecordWriter(os.fspath(unfinished), WRITER_OPTIONS)
     for start in starts:
         clip = latents[:, start : start + clip_frames].astype('<f2')
         writer.write(np.ascontiguousarray(clip).tobytes())
     writer.close()
-    aside.replace(path)
+    unfinished.replace(path)
+
+
+def _open_clips(path: epath.Path, num_clips: int) -> ArrayRecordDataSource:
+    """The clips of one song; raises BadInput where they are not all there."""
+    remedy = 'delete it and run python -m launch.encode_latents again'
+    if not path.exists():
+        raise BadInput(f'{path}: missing; run python -m launch.encode_latents again')
+    try:
+        clips = ArrayRecordDataSource([os.fspath(path)], READER_OPTIONS)
+        found = len(clips)
+    except (OSError, RuntimeError) as error:  # What array_record raises for a damaged file.
+        raise BadInput(f'{path}: cut off or damaged ({error}); {remedy}') from error
+    if found != num_clips:
+        raise BadInput(f'{path}: holds {found} clips, the manifest says {num_clips}; {remedy}')
+    return clips
+
+
+def _read_text(path: epath.Path) -> TextTables:
+    try:
+        return TextTables(**load_file(os.fspath(path)))
+    except (OSError, SafetensorError, TypeError) as error:
+        raise BadInput(
+            f'{path}: missing, cut off or damaged ({error}); '
+            'run python -m launch.encode_latents again'
+        ) from error
 
 
 def _claim(out: epath.Path, origin: Mapping[str, Any]) -> None:
     """Notes in `out` what encodes into it; refuses a folder that something else encoded into."""
     path = out / 'origin.json'
+    if not path.exists():
+        refuse_foreign(out, ('clips',), 'latents')
+    open_folder(out)
     if path.exists():
-        found = json.loads(path.read_text())
+        try:
+            found = dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise BadInput(f'{path}: damaged ({error}); encode into another folder') from error
         for key, value in origin.items():
             if found.get(key) != value:
                 raise BadInput(
@@ -217,7 +249,7 @@ def _claim(out: epath.Path, origin: Mapping[str, Any]) -> None:
                     'encode into another folder'
                 )
         return
-    (out / 'clips').mkdir(parents=True, exist_ok=True)
+    (out / 'clips').mkdir(exist_ok=True)
     write_json(path, origin)
 
 
@@ -225,14 +257,15 @@ def _read_manifest(folder: epath.Path) -> LatentManifest:
     path = folder / 'manifest.json'
     try:
         value = json.loads(path.read_text())
+        if value['version'] != VERSION:
+            raise BadInput(f'{path}: version {value["version"]}; allowed is {VERSION}')
         songs = tuple(Clips(**{**s, 'starts': tuple(s['starts'])}) for s in value.pop('songs'))
         value |= {key: tuple(value[key]) for key in ('tracks', 'prompts')}
-        manifest = LatentManifest(**value, songs=songs)
+        return LatentManifest(**value, songs=songs)
+    except BadInput:
+        raise
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadInput(
             f'{folder}: not a folder of latents ({type(error).__name__}: {error}); '
             'make one with python -m launch.encode_latents'
         ) from error
-    if manifest.version != VERSION:
-        raise BadInput(f'{path}: version {manifest.version}; allowed is {VERSION}')
-    return manifest

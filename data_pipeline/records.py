@@ -26,6 +26,7 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
 
+from data_pipeline.folders import aside
 from data_pipeline.loudness import rms_db
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
@@ -87,7 +88,7 @@ class Manifest:
         source: where the music came from.
         settings: of the source.
         splits: song ids by split.
-        quarantined: {'file', 'reason'} of input that was left out as broken.
+        quarantined: {'file', 'reason'} of input that was left out, as broken or as a copy.
         totals: songs, seconds and bytes.
         fingerprint: SHA-256 over the songs, the splits and the settings.
     """
@@ -105,9 +106,9 @@ class Manifest:
 
 def write_json(path: epath.Path, value: Any) -> None:
     """Writes JSON aside and renames it."""
-    aside = path.with_name(f'{path.name}.{os.getpid()}.aside')
-    aside.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + '\n')
-    aside.replace(path)
+    unfinished = aside(path)
+    unfinished.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + '\n')
+    unfinished.replace(path)
 
 
 def digest(value: Any) -> str:
@@ -141,8 +142,8 @@ def write_song(
     sha256 = hashlib.sha256()
     second_db = np.zeros((num_tracks, num_records))
     path = songs / f'{song_id}.array_record'
-    aside = path.with_name(f'{path.name}.{os.getpid()}.aside')
-    writer = ArrayRecordWriter(os.fspath(aside), WRITER_OPTIONS)
+    unfinished = aside(path)
+    writer = ArrayRecordWriter(os.fspath(unfinished), WRITER_OPTIONS)
     for second in range(num_records):
         chunk = stems[:, second * RATE : (second + 1) * RATE]
         second_db[:, second] = [rms_db(stem) for stem in chunk]
@@ -151,9 +152,9 @@ def write_song(
         writer.write(record.tobytes())
         sha256.update(record)
     writer.close()
-    if aside.stat().length < num_records * num_tracks * RATE * 4:
-        raise OSError(f'{aside}: not all was written; is the disk full?')
-    aside.replace(path)
+    if unfinished.stat().length < num_records * num_tracks * RATE * 4:
+        raise OSError(f'{unfinished}: not all was written; is the disk full?')
+    unfinished.replace(path)
     song = Song(
         id=song_id,
         title=title,

@@ -53,6 +53,7 @@ def main(argv: list[str]) -> None:
         hop_samples=codec.hop_samples,
         autoencoder_fingerprint=codec.fingerprint,
         text_fingerprint=text.fingerprint,
+        max_tokens=text.max_tokens,
         progress=show,
     )
     clips = sum(len(song.starts) for song in manifest.songs)

@@ -1,7 +1,9 @@
 """A small folder of latents made of noise, by an encoder that is a known function of the sound."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -33,8 +35,8 @@ def encode_text(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return states, mask
 
 
-def prepare(folder: Path) -> Prepared:
-    """Four songs of 3 to 9 seconds of noise."""
+def prepare(folder: Path, prompts: Mapping[str, str] = MappingProxyType({})) -> Prepared:
+    """Four songs of 3 to 9 seconds of noise; `prompts` replaces the prompts of some."""
     songs: list[Song] = []
     for number, (name, seconds) in enumerate(SECONDS.items()):
         stems = np.random.default_rng(number).uniform(-0.9, 0.9, (4, seconds * 48_000, 2))
@@ -44,7 +46,7 @@ def prepare(folder: Path) -> Prepared:
             stems.astype(np.float32),
             title=name,
             tags={},
-            prompt=f'song {name}',
+            prompt=prompts.get(name, f'song {name}'),
             source_sha256=name,
             recipe=name,
         )
@@ -62,6 +64,7 @@ def write(out: Path, prepared: Prepared, autoencoder: str = 'ae', **changes: obj
         'hop_samples': HOP,
         'autoencoder_fingerprint': autoencoder,
         'text_fingerprint': 'words',
+        'max_tokens': 12,
     }
     write_latents(out, prepared, **settings | changes)
     return Latents(out)

@@ -75,6 +75,46 @@ def test_latents_of_another_autoencoder_are_refused(prepared, tmp_path):
     small.write(tmp_path, prepared, 'one')
     with pytest.raises(BadInput, match='autoencoder_fingerprint is one, not two'):
         small.write(tmp_path, prepared, 'two')
+    with pytest.raises(BadInput, match='max_tokens is 12, not 8'):
+        small.write(tmp_path, prepared, 'one', max_tokens=8)
+
+
+@pytest.mark.parametrize('name', ['clips/b.array_record', 'text.safetensors', 'manifest.json'])
+def test_a_cut_file_is_named(prepared, tmp_path, name):
+    small.write(tmp_path, prepared)
+    data = (tmp_path / name).read_bytes()
+    for kept in (0, len(data) // 2, len(data) - 2):
+        (tmp_path / name).write_bytes(data[:kept])
+        with pytest.raises(BadInput, match=name if '/' in name or 'text' in name else 'not a fol'):
+            Latents(tmp_path)
+
+
+def test_missing_texts_and_a_torn_origin_are_named(prepared, tmp_path):
+    small.write(tmp_path, prepared)
+    (tmp_path / 'text.safetensors').unlink()
+    with pytest.raises(BadInput, match=r'text\.safetensors: missing'):
+        Latents(tmp_path)
+    (tmp_path / 'origin.json').write_text('{"version"')
+    with pytest.raises(BadInput, match=r'origin\.json: damaged'):
+        small.write(tmp_path, prepared)
+
+
+def test_a_file_and_a_foreign_folder_are_left_alone(prepared, tmp_path):
+    thesis = tmp_path / 'thesis.txt'
+    thesis.write_text('years of work')
+    with pytest.raises(BadInput, match=r'--out=.*thesis\.txt: cannot be made'):
+        small.write(thesis, prepared)
+    with pytest.raises(BadInput, match=r"--out=.*: holds 'thesis\.txt'"):
+        small.write(tmp_path, prepared)
+    assert list(tmp_path.iterdir()) == [thesis]
+
+
+def test_what_a_killed_run_left_aside_is_swept(prepared, tmp_path):
+    (tmp_path / 'clips').mkdir()
+    for name in ('origin.json.123.aside', 'clips/a.array_record.123.aside'):
+        (tmp_path / name).write_text('{')
+    small.write(tmp_path, prepared)
+    assert not list(tmp_path.rglob('*.aside'))
 
 
 def test_a_missing_clip_file_is_named(prepared, tmp_path):

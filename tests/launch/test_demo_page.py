@@ -217,6 +217,7 @@ def test_folders_of_different_runs_are_refused_by_name(pieces):
         data_fingerprint=data.fingerprint,
         autoencoder_fingerprint=codec,
         text_fingerprint=composer.spec.text_fingerprint,
+        max_tokens=8,
         prompts=('calm rock',),
         songs=(),
     )
