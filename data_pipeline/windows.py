@@ -1,9 +1,12 @@
 """Windows of latents as a random-access source, each once per epoch.
 
-A clip of F frames holds floor(F / T) windows of T frames side by side. Which window example i shows
-is a seeded permutation's business (`batches`); where exactly it begins is jittered by up to half a
-window either way, within its clip, by a draw for (seed, i): the same music is rarely cut the same
-way twice, and still each stretch comes once per epoch.
+1. A clip of F frames holds floor(F / T) windows of T frames side by side. A song shorter than a
+   clip is padded with silence: it has no window that begins at or after its end, and one that would
+   reach past its end is moved back to it. So every song has a window, and padding is shown only of
+   a song that is shorter than one.
+2. Which window example i shows is a seeded permutation's business (`batches`); where exactly it
+   begins is jittered by up to half a window either way, within the music of its clip, by a draw for
+   (seed, i). Each window comes once per epoch, and is rarely cut the same way twice.
 """
 
 import dataclasses
@@ -13,7 +16,7 @@ import numpy as np
 
 from data_pipeline.curriculum import stream
 from data_pipeline.latents import Latents
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Windows:
 
     def __init__(self, latents: Latents, splits: Sequence[str], num_frames: int):
         """Raises BadInput where there is no song or its clips are shorter than a window."""
+        require(num_frames >= 1, 'window_frames', num_frames, 'is 1 or more')
         slots = latents.manifest.clip_frames // num_frames
         if slots < 1:
             raise BadInput(
@@ -43,8 +47,9 @@ class Windows:
             Window(song, clip, slot)
             for split in splits
             for song in latents.songs(split)
-            for clip in range(len(songs[song].starts))
+            for clip, start in enumerate(songs[song].starts)
             for slot in range(slots)
+            if start + slot * num_frames < songs[song].num_frames
         ]
         if not self.places:
             raise BadInput(f'{latents.folder}: holds no song in {" or ".join(splits)}')
@@ -57,15 +62,20 @@ class Windows:
     def __getitem__(self, position: int) -> Window:
         return self.places[position]
 
+    def prompt(self, window: Window) -> str:
+        """The song's prompt; empty for a song that is not described."""
+        return self.latents.manifest.songs[window.song].prompt
+
     def prompt_row(self, window: Window) -> int:
         """The row of the song's prompt in the text table."""
         return self._prompt_rows[window.song]
 
     def read(self, window: Window, offset: int = 0) -> np.ndarray:
-        """float32 `[track, frame, channel]`, moved by `offset` frames but kept within its clip."""
+        """float32 `[track, frame, channel]`, moved by `offset` frames but kept within its music."""
         clip = self.latents.read(window.song, window.clip)
-        last = clip.shape[1] - self.num_frames
-        start = min(max(0, window.slot * self.num_frames + offset), last)
+        song = self.latents.manifest.songs[window.song]
+        end = min(clip.shape[1], song.num_frames - song.starts[window.clip])
+        start = max(0, min(window.slot * self.num_frames + offset, end - self.num_frames))
         return clip[:, start : start + self.num_frames]
 
     def jitter(self, seed: int, index: int) -> int:

@@ -10,6 +10,7 @@ from data_pipeline.batches import (
     Order,
     TaskMixture,
     batches,
+    example,
     fixed_batches,
     stranger_batches,
 )
@@ -127,3 +128,12 @@ def test_a_batch_that_hosts_cannot_share_and_too_many_examples_are_refused():
         Order(seed=0, global_batch=8, total_steps=1, hosts=3)
     with pytest.raises(BadInput, match='total_steps'):
         Order(seed=0, global_batch=2**20, total_steps=2**13)
+
+
+def test_an_empty_prompt_is_no_prompt(tmp_path):
+    prepared = small.prepare(tmp_path / 'data', {'a': ''})
+    windows = Windows(small.write(tmp_path / 'latents', prepared), ['train'], 8)
+    roles = np.zeros(4, np.int32)
+    for window in windows.places:
+        described = windows.latents.manifest.songs[window.song].id != 'a'
+        assert example(windows, window, roles, 0, seed=None).text.use_prompt == described

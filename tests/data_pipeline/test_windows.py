@@ -25,6 +25,24 @@ def test_windows_side_by_side_are_the_clips(latents):
     assert len(windows) == clips * per_clip
 
 
+@pytest.mark.parametrize('num_frames', [8, 12, 25, 40])
+def test_windows_show_padding_only_of_a_song_shorter_than_a_window(latents, num_frames):
+    """Song c has 30 frames in a clip of 40; its sound, in the encoding, is nowhere 0."""
+    windows = Windows(latents, ['validation'], num_frames)
+    assert {window.song for window in windows.places} == set(latents.songs('validation'))
+    for window in windows.places:
+        music = min(num_frames, latents.manifest.songs[window.song].num_frames)
+        for offset in (-1000, -3, 0, 3, 1000):
+            sounding = windows.read(window, offset).any(axis=(0, 2))
+            np.testing.assert_array_equal(sounding, np.arange(num_frames) < music)
+
+
+def test_no_window_begins_after_its_song(latents):
+    windows = Windows(latents, ['validation'], 8)
+    names = [latents.manifest.songs[window.song].id for window in windows.places]
+    assert names.count('c') == 4  # of 5 in the clip
+
+
 @pytest.mark.parametrize('offset', [-1000, -3, 0, 3, 1000])
 def test_a_moved_window_stays_in_its_clip(latents, offset):
     windows = Windows(latents, ['train'], 8)
