@@ -23,6 +23,7 @@ from jen1composer.errors import BadInput
 RATE = 48_000
 RATES = range(4_000, 384_001)
 FORMATS = ('.wav', '.flac', '.aif', '.aiff', '.ogg', '.mp3')
+MAX_DURATION_S = 1800.0  # A song is held in memory, all its stems at once.
 STREAMED = 0xFFFFFFFF  # A WAV written to a pipe does not know its length.
 
 
@@ -30,11 +31,17 @@ def read_audio(path: epath.PathLike) -> np.ndarray:
     """Reads a whole file to float32 `[sample, 2]` at 48 kHz; mono is put on both channels.
 
     Raises BadInput, one line that names the file, if it is missing, no audio, cut off, empty, has
-    more than two channels or samples that are not finite.
+    more than two channels, samples that are not finite or more than MAX_DURATION_S.
     """
     audio, rate = decode(read_bytes(path), str(path))
     if rate != RATE:
+        num_samples = len(audio)
         audio = soxr.resample(audio, rate, RATE, quality='HQ')
+        if not len(audio):
+            raise BadInput(
+                f'{path}: {num_samples} samples at {rate} a second are none at {RATE}; '
+                'needed is at least one'
+            )
     if audio.shape[1] == 1:
         audio = np.repeat(audio, 2, axis=1)
     return np.ascontiguousarray(audio)
@@ -59,7 +66,13 @@ def decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             stated, rate, num_channels = file.frames, file.samplerate, file.channels
+            if stated > MAX_DURATION_S * rate:
+                raise BadInput(
+                    f'{name}: {stated / rate:.0f} s long; allowed are up to {MAX_DURATION_S:.0f} s'
+                )
             audio = file.read(dtype='float32', always_2d=True)
+    except BadInput:
+        raise
     except (soundfile.LibsndfileError, MemoryError, ValueError) as error:
         kinds = ', '.join(FORMATS)
         raise BadInput(

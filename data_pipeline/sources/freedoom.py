@@ -14,11 +14,12 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from data_pipeline import loudness, prompts
 from data_pipeline.prompts import compose_prompt
-from data_pipeline.sources import render
+from data_pipeline.sources import midi, render, roles
 from data_pipeline.sources.midi import Part, Score, estimate_key, read_midi
 from data_pipeline.sources.roles import assign_roles, instruments, role_coverage
-from data_pipeline.sources.source import Entry, Material
+from data_pipeline.sources.source import RECIPE, Entry, Material, constants
 from data_pipeline.sources.wheels import Wheel, fetch, member
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
@@ -56,7 +57,12 @@ class Freedoom:
     font: bytes
 
     name = 'freedoom'
-    settings = {'font_sha256': FONT_SHA256, 'games': GAMES, **render.SETTINGS}  # noqa: RUF012
+    settings = {  # noqa: RUF012
+        'recipe': RECIPE,
+        'font_sha256': FONT_SHA256,
+        'games': GAMES,
+        **constants(midi, roles, render, loudness, prompts),
+    }
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """All songs that are kept, or the N richest; see the module."""

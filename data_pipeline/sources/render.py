@@ -12,7 +12,7 @@
    towards a target loudness of the mix, lowered where a peak would pass the ceiling.
 
 Every step is linear in the stem, hence the mix *is* the sum of the stems: nothing downstream ever
-mixes in another way.
+mixes in another way. Every constant is part of the data's fingerprint.
 """
 
 import importlib.metadata
@@ -27,6 +27,7 @@ from data_pipeline.loudness import loudness
 from data_pipeline.sources.midi import DRUM_CHANNEL, Part, Score, part_of
 from jen1composer.tracks import TRACKS
 
+RENDERER = f'tinysoundfont {importlib.metadata.version("tinysoundfont")}'
 RATE = 48_000
 TAIL_S = 2.0
 SYNTH_GAIN_DB = 0.0
@@ -51,17 +52,6 @@ TRACK_LUFS = {'bass': -21.0, 'drums': -19.0, 'instrument': -20.0, 'melody': -19.
 MAX_TRACK_GAIN_DB = 15.0
 MIX_LUFS = -15.0
 CEILING = 0.95
-
-# All that shapes the sound beside the score and the font; part of the data's fingerprint.
-SETTINGS: dict[str, object] = {
-    'renderer': f'tinysoundfont {importlib.metadata.version("tinysoundfont")}',
-    'send_db': SEND_DB,
-    'room': [ROOM_SEED, ROOM_DELAY_S, ROOM_LENGTH_S, ROOM_DECAY_S, ROOM_SMOOTHING],
-    'spread': list(SPREAD),
-    'track_lufs': TRACK_LUFS,
-    'mix_lufs': MIX_LUFS,
-    'ceiling': CEILING,
-}
 
 
 def render(font: bytes, score: Score, roles: Mapping[Part, str]) -> np.ndarray:

@@ -22,12 +22,12 @@ BASS_BELOW_PITCH = 50
 MIN_NOTES = 16
 
 # How readily an instrument takes the lead, by program.
-LEAD_FAMILIES: tuple[tuple[frozenset[int], float], ...] = (
-    (frozenset(range(80, 88)), 1.0),  # Synth leads.
-    (frozenset(range(56, 80)), 0.8),  # Brass, reeds, pipes.
-    (frozenset({22, 23, 40, 41, 42, 52, 53, 54, 104, 105, 106, 110, 111}), 0.6),
-    (frozenset(range(24, 32)), 0.5),  # Guitars.
-    (frozenset(range(8)), 0.2),  # Pianos.
+LEAD_FAMILIES: tuple[tuple[Sequence[int], float], ...] = (
+    (range(80, 88), 1.0),  # Synth leads.
+    (range(56, 80), 0.8),  # Brass, reeds, pipes.
+    ((22, 23, 40, 41, 42, 52, 53, 54, 104, 105, 106, 110, 111), 0.6),
+    (range(24, 32), 0.5),  # Guitars.
+    (range(8), 0.2),  # Pianos.
 )
 LEAD_SCORE = 1.3
 LONE_LEAD_SCORE = 2.0  # A single part left is the accompaniment, unless it is plainly a lead.

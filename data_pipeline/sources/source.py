@@ -2,13 +2,20 @@
 
 `prepare` knows nothing else of where music comes from. Sources and entries travel to worker
 processes, so both are picklable; loading depends on nothing but the two.
+
+A source's settings go into each song's recipe: with other settings a song is made again. They hold
+every constant of the modules that make it (`constants`), so none is forgotten, and RECIPE, to be
+raised with any change of code that changes songs and that no constant tells of.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
+
+RECIPE = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +49,16 @@ class Material:
     stems: np.ndarray
     tags: Mapping[str, object]
     prompt: str
+
+
+def constants(*modules: ModuleType) -> dict[str, str]:
+    """All constants of the modules as Python writes them, by 'module.NAME'."""
+    return {
+        f'{module.__name__.rpartition(".")[2]}.{name}': repr(value)
+        for module in modules
+        for name, value in vars(module).items()
+        if name.isupper()
+    }
 
 
 class Source(Protocol):

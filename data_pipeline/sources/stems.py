@@ -2,10 +2,13 @@
 
 A file's track follows from its name: the first of these rules that matches, else 'instrument'.
 
-    mix, mixture                            ignored: the mix is the sum of the stems
+    mix, mixture, mixdown, master           ignored: the mix is the sum of the stems
     drum, perc                              drums
     bass (but not bassoon)                  bass
     melody, vocal, lead, voice              melody
+
+The first rule takes whole words, of letters: 'Song - Mix 2' and 'full_mix' are mixes, and so is
+'drum mix'; 'remix guitar' is an instrument.
 
 Files of one track are added; shorter files are padded with silence. Levels are left alone, unless
 a stem or the sum would pass full scale: then one gain lowers the whole song, and is noted in its
@@ -13,6 +16,7 @@ tags. `prompt.txt` in a song's folder, if there, is its prompt.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,26 +24,28 @@ from dataclasses import dataclass
 import numpy as np
 from etils import epath
 
+from data_pipeline import prompts
 from data_pipeline.audio import FORMATS, read_audio, read_bytes
 from data_pipeline.prompts import compose_prompt
-from data_pipeline.sources.source import Entry, Material
+from data_pipeline.sources.source import RECIPE, Entry, Material, constants
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
 
 RULES = (
-    (re.compile(r'^(mix|mixture)$'), None),
+    (re.compile(r'\b(full)?(mix|mixture|mixdown|master)\b'), None),
     (re.compile(r'drum|perc'), 'drums'),
     (re.compile(r'bass(?!oon)'), 'bass'),
     (re.compile(r'melody|vocal|lead|voice'), 'melody'),
 )
 CEILING = 0.999
+MAX_ID = 100  # Letters; a file system allows 255 bytes, with what is put behind the id.
 PROMPT_FILE = 'prompt.txt'
 
 
 def track_of(name: str) -> str | None:
     """The track of a file by its name without suffix; None for a mix, which is ignored."""
-    name = name.lower()
-    return next((track for rule, track in RULES if rule.search(name)), 'instrument')
+    words = ' '.join(re.findall(r'[^\W\d_]+', name.lower()))
+    return next((track for rule, track in RULES if rule.search(words)), 'instrument')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +59,12 @@ class Stems:
     folder: str
 
     name = 'stems'
-    settings = {'rules': [[r.pattern, t] for r, t in RULES], 'ceiling': CEILING}  # noqa: RUF012
+    settings = {  # noqa: RUF012
+        'recipe': RECIPE,
+        'rules': [[r.pattern, t] for r, t in RULES],
+        'ceiling': CEILING,
+        **constants(prompts),
+    }
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """One entry a subfolder, by name; with `num_songs` the first of them."""
@@ -70,7 +81,7 @@ class Stems:
         return [
             Entry(
                 id=song_id(path.name),
-                title=path.name,
+                title=os.fsencode(path.name).decode(errors='replace'),
                 where=str(path),
                 tracks=tuple(t for t in TRACKS if any(t == k for k, _ in stem_files(path))),
             )
@@ -84,7 +95,7 @@ class Stems:
         for path in (*(path for _, path in stem_files(folder)), folder / PROMPT_FILE):
             if path.exists():
                 content = hashlib.sha256(read_bytes(path)).hexdigest()
-                whole.update(f'{path.name}\n{content}\n'.encode())
+                whole.update(os.fsencode(f'{path.name}\n{content}\n'))
         return whole.hexdigest()
 
     def load(self, entry: Entry) -> Material:
@@ -135,8 +146,8 @@ def read_text(path: epath.Path) -> str:
 
 
 def song_id(name: str) -> str:
-    """A file name that is safe everywhere; where it differs from `name`, a hash keeps it unique."""
-    safe = re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.')
+    """A short file name, safe everywhere; where it differs from `name`, a hash keeps it unique."""
+    safe = re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:MAX_ID].strip('-.')
     if safe == name:
         return name
-    return f'{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}'
+    return f'{safe}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}'

@@ -103,3 +103,16 @@ def test_a_streamed_wav_without_length_is_read(tmp_path: pathlib.Path):
     at = data.index(b'data') + 4
     data[at : at + 4] = data[4:8] = b'\xff' * 4
     assert len(decode(bytes(data), 'x')[0]) == 2 * RATE
+
+
+def test_a_sound_of_no_samples_at_48_khz_is_refused(tmp_path: pathlib.Path):
+    soundfile.write(tmp_path / 'x.wav', np.zeros(1), 384_000)
+    with pytest.raises(BadInput, match=r'x\.wav: 1 samples at 384000 a second are none'):
+        read_audio(tmp_path / 'x.wav')
+
+
+def test_a_sound_of_more_than_half_an_hour_is_refused():
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(1801 * 4000, np.int16), 4000, format='WAV')
+    with pytest.raises(BadInput, match='x: 1801 s long; allowed are up to 1800 s'):
+        decode(buffer.getvalue(), 'x')

@@ -28,7 +28,13 @@ from tests.data_pipeline.conftest import RATE, sine, write_stems
         ('other', 'instrument'),
         ('mixture', None),
         ('MIX', None),
+        ('Song X - Mix', None),
+        ('full_mix', None),
+        ('FullMix', None),
+        ('song-mixdown-2', None),
+        ('03 Master', None),
         ('remix guitar', 'instrument'),
+        ('masterful piano', 'instrument'),
     ],
 )
 def test_roles_by_name(name: str, track: str | None):
@@ -123,8 +129,9 @@ def test_missing_folders_and_songs_are_refused(tmp_path: pathlib.Path):
 
 
 def test_ids_are_safe_and_unique():
-    names = ['AC-DC', 'A/C', 'A:C', 'Motörhead - Ace', '...']
+    names = ['AC-DC', 'A/C', 'A:C', 'Motörhead - Ace', '...', 'caf\udce9', 'x' * 255, 'x' * 254]
     ids = [song_id(name) for name in names]
     assert ids[0] == 'AC-DC'
     assert len(set(ids)) == len(ids)
+    assert max(map(len, ids)) <= 120  # Room for what is put behind an id.
     assert all(epath.Path(i).name == i and i.isascii() for i in ids)
