@@ -3,6 +3,8 @@
 1. Every song is loaded and written by itself, in worker processes, in any order. A song that is
    there and whole is kept, so a run that was killed goes on where it stopped.
 2. Broken input is quarantined: left out, listed with its reason. Too much of it fails the run.
+   A song that sounds exactly like an earlier one is left out and listed too, but fails nothing:
+   the test split must not hold a copy of a training song.
 3. Splits are by song, never by window, and follow from the ids alone: songs are ordered by a hash,
    those with material on every track first; validation and test take one in six each (at least one
    as soon as there are three songs), train takes the rest.
@@ -10,6 +12,7 @@
 """
 
 import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import dataclasses
 import hashlib
@@ -18,11 +21,12 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from etils import epath
 
+from data_pipeline.folders import open_folder, refuse_foreign
 from data_pipeline.records import (
     Prepared,
     Song,
@@ -75,15 +79,16 @@ def prepare(
         max_broken: the fraction of songs that may be broken.
         progress: shows it.
 
-    Raises BadInput for a folder of other origin, for a source without songs and for too many
-    broken ones.
+    Raises BadInput for a folder of other origin, for a source without songs, for too many broken
+    ones and for a worker that was killed.
     """
     folder = epath.Path(folder)
     _check_folder(folder, source)
     entries = source.entries(num_songs)
     if not entries:
         raise BadInput(f'--source={source.name}: no songs; needed is at least one')
-    _open_folder(folder)
+    open_folder(folder)
+    (folder / 'manifest.json').unlink(missing_ok=True)  # Songs may change now.
     songs: dict[str, Song] = {}
     quarantined: dict[str, dict[str, str]] = {}
     with _outcomes(source, entries, folder, num_workers) as outcomes:
@@ -91,21 +96,21 @@ def prepare(
             if isinstance(outcome, Song):
                 songs[entry.id] = outcome
             else:
-                quarantined[entry.id] = {'file': entry.where, 'reason': outcome}
+                quarantined[entry.id] = _quarantine(entry, outcome)
     broken = [quarantined[entry.id] for entry in entries if entry.id in quarantined]
     if len(broken) > max_broken * len(entries):
         raise BadInput(
             f'--source={source.name}: {len(broken)} of {len(entries)} songs are broken, allowed is '
             f'{max_broken:.0%}; the first: {broken[0]["reason"]}'
         )
-    whole = [entry for entry in entries if entry.id in songs]
+    whole, copies = _without_copies([entry for entry in entries if entry.id in songs], songs)
     splits = split_songs(whole)
     write_manifest(
         folder,
         [dataclasses.replace(songs[entry.id], split=splits[entry.id]) for entry in whole],
         source=source.name,
         settings=source.settings,
-        quarantined=broken,
+        quarantined=broken + copies,
     )
     return Prepared(folder)
 
@@ -152,13 +157,7 @@ def _check_folder(folder: epath.Path, source: Source) -> None:
     """Refuses to write among files of another origin."""
     if '://' in str(folder):
         raise BadInput(f'--out={folder}: records are random access; allowed is a local folder')
-    if not folder.is_dir():
-        return
-    foreign = sorted({path.name for path in folder.iterdir()} - {'songs', 'manifest.json'})
-    if foreign:
-        raise BadInput(
-            f'--out={folder}: holds {foreign[0]!r}; allowed is a new folder or one of prepared data'
-        )
+    refuse_foreign(folder, ('songs', 'manifest.json'), 'prepared data')
     if (folder / 'manifest.json').exists():
         found = read_manifest(folder).source
         if found != source.name:
@@ -167,20 +166,24 @@ def _check_folder(folder: epath.Path, source: Source) -> None:
             )
 
 
-def _open_folder(folder: epath.Path) -> None:
-    """Makes the folder, or takes its manifest away while songs may change.
+def _quarantine(entry: Entry, reason: str) -> dict[str, str]:
+    """What the manifest says of a song left out; bytes of its path that are no text become '?'."""
+    said = {'file': entry.where, 'reason': reason}
+    return {key: text.encode(errors='replace').decode() for key, text in said.items()}
 
-    What a killed run left aside goes as well. Raises BadInput if the folder cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(
-            f'--out={folder}: cannot be made ({error.strerror}); allowed is a folder'
-        ) from error
-    (folder / 'manifest.json').unlink(missing_ok=True)
-    for aside in folder.glob('songs/*.aside'):
-        aside.unlink()
+
+def _without_copies(
+    entries: Sequence[Entry], songs: Mapping[str, Song]
+) -> tuple[list[Entry], list[dict[str, str]]]:
+    """The entries less those that sound exactly like an earlier one, and these quarantined."""
+    first: dict[str, Entry] = {}
+    copies = []
+    for entry in entries:
+        original = first.setdefault(songs[entry.id].audio_sha256, entry)
+        if original is not entry:
+            reason = f'{entry.where}: sounds exactly like {original.where}; a song is taken once'
+            copies.append(_quarantine(entry, reason))
+    return list(first.values()), copies
 
 
 @contextlib.contextmanager
@@ -195,9 +198,14 @@ def _outcomes(
     with concurrent.futures.ProcessPoolExecutor(
         num_workers, multiprocessing.get_context('spawn'), initializer=_start_worker
     ) as pool:
-        jobs = {pool.submit(make_song, source, e, folder): e for e in entries}
         try:
+            jobs = {pool.submit(make_song, source, e, folder): e for e in entries}
             yield ((jobs[job], job.result()) for job in concurrent.futures.as_completed(jobs))
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise BadInput(
+                f'--workers={num_workers}: one of them was killed, most likely for want of memory; '
+                'run it again with fewer, it goes on where it was'
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

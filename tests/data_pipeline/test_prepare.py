@@ -1,7 +1,9 @@
 """Preparation: complete, the same every time, and able to go on after a kill."""
 
 import json
+import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,3 +160,52 @@ def test_splits_cover_all_songs_once(num_songs: int):
 def test_held_out_songs_have_all_tracks():
     splits = split_songs(entries(4, 8))
     assert {splits[f'song-{k}'] for k in range(4)} == {'validation', 'test'}
+
+
+def test_files_left_aside_are_no_strangers_and_are_swept(
+    music: pathlib.Path, tmp_path: pathlib.Path
+):
+    """A run that was killed while it wrote its last file."""
+    (tmp_path / 'songs').mkdir()
+    for name in ('manifest.json.123.aside', 'songs/s1.json.123.aside'):
+        (tmp_path / name).write_text('{')
+    prepare(Stems(folder=str(music)), tmp_path, num_songs=1, num_workers=0)
+    assert not list(tmp_path.rglob('*.aside'))
+
+
+def test_a_copy_of_a_song_is_left_out(tmp_path: pathlib.Path):
+    music = write_stems(tmp_path / 'music', 5)
+    shutil.copytree(music / 's2', music / 'copy of s2')
+    prepared = prepare(Stems(folder=str(music)), tmp_path / 'out', num_workers=0, max_broken=0)
+    hashes = [song.audio_sha256 for song in prepared.songs()]
+    assert len(set(hashes)) == len(hashes) == 5
+    (copy,) = prepared.manifest.quarantined
+    assert copy['file'] == str(music / 's2')
+    assert 'sounds exactly like' in copy['reason']
+    assert 'copy of s2' in copy['reason']
+
+
+def test_names_that_are_no_text_or_very_long(tmp_path: pathlib.Path):
+    music = write_stems(tmp_path / 'music', 5)
+    latin = os.fsdecode(b'caf\xe9')
+    (music / 's0').rename(music / latin)
+    (music / latin / 'piano.wav').rename(music / latin / f'{latin}.wav')
+    (music / 's1').rename(music / ('x' * 250))
+    (music / 's2').rename(music / f's2{latin}')
+    (music / f's2{latin}' / 'bass.wav').write_bytes(b'broken')
+    prepared = prepare(Stems(folder=str(music)), tmp_path / 'out', num_workers=1)
+    assert sorted(song.title for song in prepared.songs()) == ['caf\ufffd', 's3', 's4', 'x' * 250]
+    (broken,) = prepared.manifest.quarantined
+    assert broken['file'] == str(music / 's2caf?')
+
+
+class Deadly(Stems):
+    """A source that kills the process that loads from it, as a lack of memory does."""
+
+    def load(self, entry: Entry):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_one_line(music: pathlib.Path, tmp_path: pathlib.Path):
+    with pytest.raises(BadInput, match='--workers=1: one of them was killed'):
+        prepare(Deadly(folder=str(music)), tmp_path / 'out', num_workers=1)
