@@ -1,4 +1,4 @@
-"""A whole run through its own parts: Grain's batches, a sharded state, Orbax; stopped and resumed."""
+"""A whole run of its own parts: batches by Grain, a sharded state, Orbax; killed and resumed."""
 
 import dataclasses
 
