@@ -3,10 +3,13 @@
 (1) P = |STFT(mean of left and right)|^2, Hann window of 2048, hop 1024, a full-scale sine having
     peak power 1
 (2) L = max(10 log10(mel filterbank P), -80 dB), 128 bands up to 24 kHz (librosa, Slaney's scale)
-(3) distance = mean |L_a - L_b| in dB, over the bands and over the frames in which either sounds
+(3) distance = mean |L_truth - L_guess| in dB, over the bands and over the frames in which the truth
+    sounds; over all frames where it never does
 
-Frames in which both are silent would only dilute (3). It ignores phase, stereo and anything below
--80 dB; it is a distance between one sound and its copy, not a judgement of music.
+The truth alone chooses the frames, so that all guesses at it are measured on the same ones, and its
+silence, which is easily guessed, does not dilute (3). What a guess makes of that silence is not
+counted. Nor are phase, stereo and anything below -80 dB; it is a distance between one sound and its
+copy, not a judgement of music.
 """
 
 import functools
@@ -30,12 +33,16 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     return np.maximum(10 * np.log10(power @ filterbank().T + 1e-20), SILENCE_DB)
 
 
-def log_mel_distance(a_db: np.ndarray, b_db: np.ndarray) -> float:
-    """Equation (3) of two log-mel spectrograms of one shape; 0 where both are silent throughout."""
-    sounding = np.maximum(a_db, b_db).max(axis=-1) > SILENCE_DB
-    if not sounding.any():
-        return 0.0
-    return float(np.abs(a_db - b_db).mean(axis=-1)[sounding].mean())
+def counted_frames(truth_db: np.ndarray) -> np.ndarray:
+    """Which frames (3) counts: `[..., frame, mel]` -> bool `[..., frame]`."""
+    sounding = truth_db.max(axis=-1) > SILENCE_DB
+    return sounding if sounding.any() else np.ones_like(sounding)
+
+
+def log_mel_distance(truth_db: np.ndarray, guess_db: np.ndarray) -> float:
+    """Equation (3) of two log-mel spectrograms of one shape."""
+    distance = np.abs(truth_db - guess_db).mean(axis=-1)
+    return float(distance[counted_frames(truth_db)].mean())
 
 
 @functools.cache

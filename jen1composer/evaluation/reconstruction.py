@@ -7,16 +7,17 @@ Guesses at each sound's log-mel spectrogram, by their distance to it in dB:
     noise        what the decoder makes of white Gaussian latents
     mean         the mean spectrum of all the sounds, in every frame (told the answer's mean)
 
-A codec is of use where the first is far below the last two, and tolerates a generator's errors
-where the second stays near the first. Beside them the signal-to-noise ratio
-of the decoded waveform, which counts phase and so is low wherever the codec invents texture.
+All are measured, and the mean is taken, over the frames in which the sounds are not silent. A codec
+is of use where the first is far below the last two, and tolerates a generator's errors where the
+second stays near the first. Beside them the signal-to-noise ratio of the decoded waveform, which
+counts phase and so is low wherever the codec invents texture.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from jen1composer.evaluation.log_mel import log_mel, log_mel_distance
+from jen1composer.evaluation.log_mel import counted_frames, log_mel, log_mel_distance
 from jen1composer.training.codec import Codec
 
 DISTURBANCE = 0.25
@@ -36,7 +37,7 @@ def reconstruction_report(codec: Codec, sounds: np.ndarray, seed: int) -> Mappin
     disturbed = codec.decode(latents + DISTURBANCE * noise)[:, 0, : sounds.shape[1]]
     guessed = codec.decode(noise)[:, 0, : sounds.shape[1]]
     truth = log_mel(sounds)
-    mean = np.broadcast_to(truth.mean(axis=(0, 1)), truth.shape)
+    mean = np.broadcast_to(truth[counted_frames(truth)].mean(axis=0), truth.shape)
     error = np.sum(np.square(sounds - decoded)) + 1e-12
     return {
         'log_mel_db_decoded': round(log_mel_distance(truth, log_mel(decoded)), 3),

@@ -29,10 +29,23 @@ def test_a_change_of_gain_is_its_distance(gain_db):
     np.testing.assert_allclose(distance, abs(gain_db), rtol=1e-3)
 
 
-def test_silence_counts_only_against_sound():
+def test_the_truth_alone_chooses_the_frames():
+    x, silence = sound(8192, 2), np.zeros((8192, 2))
+    truth = log_mel(np.concatenate([x, silence]))
+    guess = log_mel(np.concatenate([x / 2, silence]))
+    louder = np.where((truth > SILENCE_DB).any(-1)[:, None], guess, 0.0)  # in the truth's silence
+    assert log_mel_distance(truth, guess) == log_mel_distance(truth, louder) > 6
+
+
+def test_a_truth_that_is_silent_throughout_is_measured_too():
+    silence = log_mel(np.zeros((8192, 2)))
+    assert log_mel_distance(silence, silence) == 0
+    assert log_mel_distance(silence, silence + 20) == 20
+
+
+def test_silence_does_not_dilute():
     x, silence = sound(8192, 2), np.zeros((8192, 2))
     assert (log_mel(silence) == SILENCE_DB).all()
-    assert log_mel_distance(log_mel(silence), log_mel(silence)) == 0
     half = np.concatenate([x, silence, silence])
     full = np.concatenate([x / 2, silence, silence])
     distance = log_mel_distance(log_mel(half), log_mel(full))
