@@ -17,7 +17,6 @@ from collections.abc import Iterable, Sequence
 from jen1composer.errors import BadInput
 
 TRACKS = ('bass', 'drums', 'instrument', 'melody')
-MAX_TRACKS = 8
 
 
 class Role(enum.IntEnum):
@@ -26,14 +25,6 @@ class Role(enum.IntEnum):
     TARGET = 0
     CONDITION = 1
     MARGINAL = 2
-
-
-def check_tracks(tracks: Sequence[str]) -> tuple[str, ...]:
-    """Returns the names as a tuple; refuses none, more than eight, or one name twice."""
-    names = tuple(tracks)
-    if not 1 <= len(names) <= MAX_TRACKS or len(set(names)) != len(names):
-        raise BadInput(f'tracks: {names!r}; allowed are 1 to {MAX_TRACKS} different names')
-    return names
 
 
 def parse_tracks(flag: str, names: Iterable[str], tracks: Sequence[str]) -> tuple[str, ...]:

@@ -76,10 +76,6 @@ class AutoencoderConfig:
         return math.prod(self.strides)
 
     @property
-    def latent_rate_hz(self) -> float:
-        return SAMPLE_RATE / self.hop_samples
-
-    @property
     def encoder_reach(self) -> int:
         """Frames of sound on each side of its own that a latent frame depends on at most."""
         first = last = 0  # the span at each level, from the latents down to samples
@@ -97,11 +93,6 @@ class AutoencoderConfig:
             first, last = (first + stride // 2) // stride - 1, (last + stride // 2) // stride
             first, last = first - blocks * (self.kernel // 2), last + blocks * (self.kernel // 2)
         return max(-first, last)
-
-    @property
-    def receptive_field(self) -> int:
-        """Frames to have on each side of a chunk, so that encoding and decoding equal the whole."""
-        return max(self.encoder_reach, self.decoder_reach)
 
 
 def band_weights(config: AutoencoderConfig) -> np.ndarray:

@@ -73,10 +73,6 @@ def batch_sharding(mesh: Mesh, rules: Rules) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(rules.batch))
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
-    return NamedSharding(mesh, PartitionSpec())
-
-
 def _leaf_spec(
     names: tuple[str | None, ...], leaf: jax.ShapeDtypeStruct, mesh: Mesh, rules: Rules
 ) -> PartitionSpec:

@@ -8,7 +8,6 @@ from jen1composer.errors import BadInput
 from jen1composer.tracks import (
     TRACKS,
     Role,
-    check_tracks,
     parse_tracks,
     task_id,
     task_prefix,
@@ -45,14 +44,3 @@ def test_names_are_read_in_any_order_and_given_back_in_one(names):
 def test_an_unknown_name_is_refused_with_the_flag_and_what_is_allowed():
     with pytest.raises(BadInput, match="--targets: unknown track 'flute'; allowed are bass, drums"):
         parse_tracks('--targets', ['bass', 'flute'], TRACKS)
-
-
-@pytest.mark.parametrize('names', [(), ('bass', 'bass'), tuple('abcdefghi')])
-def test_no_name_twice_and_one_to_eight(names):
-    with pytest.raises(BadInput, match='allowed are 1 to 8 different names'):
-        check_tracks(names)
-
-
-@pytest.mark.parametrize('names', [['a'], list('abcdefgh')])
-def test_one_to_eight_names_are_taken(names):
-    assert check_tracks(names) == tuple(names)

@@ -13,10 +13,11 @@ import jax
 import numpy as np
 import optax
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jen1composer.models.unet import UNet
 from jen1composer.sharding.mesh import make_mesh
-from jen1composer.sharding.rules import batch_sharding, replicated, state_shardings, strategy
+from jen1composer.sharding.rules import batch_sharding, state_shardings, strategy
 from jen1composer.training.composer_step import DiffusionConfig, make_composer_loss
 from jen1composer.training.state import TrainState, initial_state
 from jen1composer.training.step import make_train_step
@@ -65,7 +66,9 @@ def on_mesh(name: str, data: int, fsdp: int) -> tuple[dict, dict]:
     shardings = state_shardings(jax.eval_shape(boxed_state), mesh, rules)
     batches = batch_sharding(mesh, rules)
     step = jax.jit(
-        STEP, in_shardings=(shardings, batches), out_shardings=(shardings, replicated(mesh))
+        STEP,
+        in_shardings=(shardings, batches),
+        out_shardings=(shardings, NamedSharding(mesh, PartitionSpec())),
     )
     state = jax.device_put(start(), shardings)
     split = [leaf for leaf in jax.tree.leaves(state.params) if not leaf.is_fully_replicated]
