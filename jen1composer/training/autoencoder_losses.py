@@ -20,12 +20,15 @@ The floor stands inside each logarithm, so that silence has a finite gradient.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import librosa
 import numpy as np
+
+from jen1composer.errors import require
 
 SAMPLE_RATE = 48_000
 
@@ -39,6 +42,15 @@ class AutoencoderLossConfig:
     log_mel: float = 1.0
     log_magnitude: float = 0.3
     waveform: float = 0.1
+
+    def __post_init__(self) -> None:
+        whole = all(size >= 16 and size % 16 == 0 for size in self.sizes)
+        allowed = 'are one or more multiples of 16'
+        require(len(self.sizes) > 0 and whole, 'losses.sizes', self.sizes, allowed)
+        require(0 < self.floor < math.inf, 'losses.floor', self.floor, 'is more than 0')
+        for name in ('log_mel', 'log_magnitude', 'waveform'):
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f'losses.{name}', value, 'is 0 or more')
 
 
 def reconstruction_loss(

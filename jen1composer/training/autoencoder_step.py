@@ -12,12 +12,15 @@ n and keep are drawn from (seed, example index) and nothing else.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jen1composer.diffusion.randomness import Draw, example_keys
+from jen1composer.errors import require
 from jen1composer.models.autoencoder import Autoencoder, decode, encode
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig, reconstruction_loss
 from jen1composer.training.step import LossFn
@@ -29,6 +32,13 @@ class AutoencoderTaskConfig:
     masked_share: float = 0.05  # of latent frames
     noise: float = 0.3  # standard deviation
     latent_penalty: float = 0.01
+
+    def __post_init__(self) -> None:
+        share = self.masked_share
+        require(0 <= share < 1, 'task.masked_share', share, 'is 0 up to, but not, 1')
+        for name in ('noise', 'latent_penalty'):
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f'task.{name}', value, 'is 0 or more')
 
 
 def make_loss(model: Autoencoder, config: AutoencoderTaskConfig, seed: int) -> LossFn:
@@ -57,9 +67,9 @@ def spoil(
 ) -> jax.Array:
     """Equation (2) on `[batch, frame, channel]`; row i is a function of (seed, index[i]) alone."""
 
-    def one(z: jax.Array, i: jax.Array) -> jax.Array:
-        noise_key, keep_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), i))
-        keep = jax.random.bernoulli(keep_key, 1 - config.masked_share, (z.shape[0], 1))
+    def one(z: jax.Array, mask_key: jax.Array, noise_key: jax.Array) -> jax.Array:
+        keep = jax.random.bernoulli(mask_key, 1.0 - config.masked_share, (z.shape[0], 1))
         return keep * (z + config.noise * jax.random.normal(noise_key, z.shape))
 
-    return jax.vmap(one)(latents, index)
+    mask_keys = example_keys(seed, index, Draw.LATENT_MASK)
+    return jax.vmap(one)(latents, mask_keys, example_keys(seed, index, Draw.LATENT_NOISE))

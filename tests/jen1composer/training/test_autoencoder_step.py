@@ -1,9 +1,14 @@
 """The autoencoder's training: spoiling is keyed by example, and a few steps lower the loss."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from jen1composer.diffusion.randomness import Draw, example_keys, track_noise
+from jen1composer.errors import BadInput
 from jen1composer.models.autoencoder import Autoencoder
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
 from jen1composer.training.autoencoder_step import AutoencoderTaskConfig, make_loss, spoil
@@ -31,6 +36,32 @@ def test_the_share_of_masked_frames_and_the_size_of_the_noise_are_as_asked():
     masked = (spoilt == 0).all(-1)
     np.testing.assert_allclose(masked.mean(), 0.2, atol=0.02)
     np.testing.assert_allclose((spoilt[~masked] - 1).std(), 0.5, rtol=0.02)
+
+
+def test_noise_and_mask_are_drawn_apart_from_those_of_the_composer():
+    z, index = jnp.zeros((2, 9, 4)), jnp.array([7, 8], jnp.uint32)
+    noise = spoil(z, index, AutoencoderTaskConfig(masked_share=0, noise=1), seed=3)
+    composer = track_noise(3, index, (1, 9, 4))[:, 0]
+    assert np.abs(np.corrcoef(np.ravel(noise), np.ravel(composer))[0, 1]) < 0.5
+    expected = jax.random.normal(example_keys(3, index, Draw.LATENT_NOISE)[1], (9, 4))
+    np.testing.assert_array_equal(noise[1], expected)
+
+
+@pytest.mark.parametrize(
+    ('config', 'field', 'value'),
+    [
+        (AutoencoderTaskConfig, 'masked_share', 1.0),
+        (AutoencoderTaskConfig, 'noise', -0.1),
+        (AutoencoderTaskConfig, 'latent_penalty', math.nan),
+        (AutoencoderLossConfig, 'sizes', (7,)),
+        (AutoencoderLossConfig, 'sizes', ()),
+        (AutoencoderLossConfig, 'floor', 0.0),
+        (AutoencoderLossConfig, 'log_mel', -1.0),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(config, field, value):
+    with pytest.raises(BadInput, match=rf'\.{field}: .*; allowed (is|are) '):
+        config(**{field: value})
 
 
 def test_training_on_one_batch_lowers_the_loss():
