@@ -61,6 +61,12 @@ class Whitening:
         return jnp.matmul(white, self.unwhiten, precision='highest') + self.mean
 
 
+def identity(channels: int) -> Whitening:
+    """The whitening that leaves latents as they are."""
+    one = np.eye(channels, dtype=np.float32)
+    return Whitening(mean=np.zeros(channels, np.float32), whiten=one, unwhiten=one)
+
+
 def fit(statistics: LatentStatistics, floor: float = 1e-6) -> Whitening:
     """The whitening of the frames summed in `statistics`.
 

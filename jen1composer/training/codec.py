@@ -12,13 +12,16 @@ windows have one shape, so the network is compiled once.
     FOLDER/model.safetensors   'autoencoder/<path of the parameter>', 'whitening/<field>'
 
 The fingerprint is the SHA-256 of both files: it names exactly what the latents were made with.
+
+The whitening is fitted on what is encoded, whole songs with their silence (`Codec.fit`): latents of
+these songs have zero mean and unit covariance, but for rounding and for the whitening's floor.
 """
 
 import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import flax.linen as nn
@@ -38,7 +41,8 @@ from jen1composer.models.autoencoder import (
     decode,
     encode,
 )
-from jen1composer.models.whitening import Whitening
+from jen1composer.models.whitening import LatentStatistics, Whitening, fit, identity
+from jen1composer.training.files import write_whole
 
 VERSION = 1
 CONFIG, MODEL = 'config.json', 'model.safetensors'
@@ -55,6 +59,16 @@ class Codec:
     config: AutoencoderConfig
     params: PyTree
     whitening: Whitening
+
+    @classmethod
+    def fit(
+        cls, config: AutoencoderConfig, params: PyTree, sounds: Iterable[np.ndarray]
+    ) -> 'Codec':
+        """The codec whose latents of `sounds`, each `[batch, track, sample, 2]`, are white."""
+        plain = cls(config=config, params=params, whitening=identity(config.latent_channels))
+        nothing = LatentStatistics.of(np.zeros((0, config.latent_channels)))
+        sums = sum((LatentStatistics.of(plain.encode(sound)) for sound in sounds), start=nothing)
+        return dataclasses.replace(plain, whitening=fit(sums))
 
     @property
     def hop_samples(self) -> int:
@@ -110,12 +124,16 @@ class Codec:
         return hashlib.sha256(b''.join(self._files())).hexdigest()
 
     def save(self, folder: epath.PathLike) -> None:
-        """Writes the folder; the model goes first, so a folder with a config is whole."""
+        """Writes the folder, unless just this codec is in it: whole whenever it has a config."""
         folder = epath.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         config, model = self._files()
-        (folder / MODEL).write_bytes(model)
-        (folder / CONFIG).write_bytes(config)
+        if not _holds(folder / CONFIG, config):
+            (folder / CONFIG).unlink(missing_ok=True)  # it is not the config of the next model
+        if not _holds(folder / MODEL, model):
+            write_whole(folder / MODEL, model)
+        if not _holds(folder / CONFIG, config):
+            write_whole(folder / CONFIG, config)
 
     @classmethod
     def load(cls, folder: epath.PathLike) -> 'Codec':
@@ -150,6 +168,10 @@ class Codec:
         # safetensors writes the buffer as it lies, so a transposed view would come back scrambled.
         arrays = {name: np.ascontiguousarray(leaf) for name, leaf in flat.items()}
         return text.encode(), safetensors.numpy.save(arrays)
+
+
+def _holds(path: epath.Path, data: bytes) -> bool:
+    return path.exists() and path.read_bytes() == data
 
 
 def _read_config(path: epath.Path) -> AutoencoderConfig:

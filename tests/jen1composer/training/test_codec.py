@@ -1,5 +1,6 @@
 """The codec: parts equal the whole, saved is loaded, and a damaged folder is refused."""
 
+import dataclasses
 import json
 
 import jax
@@ -53,6 +54,41 @@ def test_what_is_loaded_is_what_was_saved(tmp_path):
     np.testing.assert_array_equal(loaded.encode(x), latents)
     np.testing.assert_array_equal(loaded.decode(latents), saved.decode(latents))
     assert Codec.load(tmp_path).fingerprint == saved.fingerprint  # the workdir it lies in
+
+
+def test_the_sounds_it_was_fitted_on_are_white(monkeypatch):
+    monkeypatch.setattr(codec_module, 'WINDOW_FRAMES', 32)
+    songs = [sound(1, 2, samples, 2, seed=samples) for samples in (60 * HOP, 41 * HOP - 5)]
+    songs[0][:, 1, 20 * HOP :] = 0  # much silence
+    fitted = Codec.fit(TINY, codec().params, songs)
+    white = np.concatenate([fitted.encode(x).reshape(-1, TINY.latent_channels) for x in songs])
+    assert len(white) == 2 * (60 + 41)
+    np.testing.assert_allclose(white.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(white.T @ white / len(white), np.eye(5), atol=1e-3)
+
+
+def test_saving_what_is_there_touches_nothing_and_another_codec_replaces_it(tmp_path):
+    codec().save(tmp_path)
+    before = {path.name: path.stat() for path in tmp_path.iterdir()}
+    codec().save(tmp_path)
+    assert {path.name: path.stat() for path in tmp_path.iterdir()} == before
+    other = Codec.fit(TINY, codec().params, [sound(1, 1, 50 * HOP, 2)])
+    other.save(tmp_path)
+    assert Codec.load(tmp_path).fingerprint == other.fingerprint
+
+
+def test_a_save_cut_off_leaves_no_codec_that_is_neither(tmp_path, monkeypatch):
+    codec().save(tmp_path)
+
+    def fail(path, data):
+        raise OSError('no space left')
+
+    monkeypatch.setattr(codec_module, 'write_whole', fail)
+    other = dataclasses.replace(codec(), config=dataclasses.replace(TINY, knee=0.1))
+    with pytest.raises(OSError, match='no space'):
+        other.save(tmp_path)
+    with pytest.raises(BadInput, match='not a codec folder'):
+        Codec.load(tmp_path)
 
 
 def test_the_fingerprint_knows_every_weight(tmp_path):
