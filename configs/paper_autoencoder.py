@@ -64,8 +64,9 @@ def get_config(arg: str = '') -> ConfigDict:
     config.loop.evaluate_every = 5000
     config.loop.save_every_s = 600.0
 
-    # Latents that the whitening is fitted on, and crops that the held-out report is about.
-    config.whitening_batches = 256
+    # Training songs that the whitening is fitted on, whole, and evenly spaced where there are more;
+    # crops that the held-out report is about.
+    config.whitening_songs = 1000
     config.heldout = ConfigDict()
     config.heldout.seconds = 4.0
     config.heldout.crops = 128  # of each split

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,12 +13,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipeline.audio_crops import AudioCrops, batches
-from data_pipeline.records import RATE, Prepared
-from jen1composer.errors import BadInput
-from jen1composer.evaluation.log_mel import log_mel, log_mel_distance
+from data_pipeline.records import RATE, Prepared, Song
+from jen1composer.errors import BadInput, require
+from jen1composer.evaluation.log_mel import SIZE, log_mel, log_mel_distance
 from jen1composer.evaluation.reconstruction import reconstruction_report
-from jen1composer.models.autoencoder import STEREO, Autoencoder, AutoencoderConfig, encode
-from jen1composer.models.whitening import LatentStatistics, fit
+from jen1composer.models.autoencoder import STEREO, Autoencoder, AutoencoderConfig
 from jen1composer.sharding.mesh import check_batch, make_mesh
 from jen1composer.sharding.rules import strategy
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
@@ -27,14 +28,11 @@ from jen1composer.training.loop import LoopConfig
 from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree, TrainState
+from launch.config_sections import require_sections
 
-NOT_IDENTITY = (
-    'data',
-    'loop',
-    'sharding',
-    'whitening_batches',
-    'heldout',
-)  # may change on a resume
+SECTIONS = ('data', 'crop_frames', 'model.', 'task.', 'losses.', 'optimizer.', 'heldout.')
+AFTER_TRAINING = ('whitening_songs', 'heldout')  # what the codec and the report are made with
+NOT_IDENTITY = ('data', 'loop', 'sharding', *AFTER_TRAINING)  # may change on a resume
 HELDOUT_SEED, NOISE_SEED = 1, 2  # apart from the seed of the run, so that runs are compared
 
 
@@ -51,24 +49,33 @@ class AutoencoderRun:
     def evaluate(self, state: TrainState) -> dict[str, Any]:
         """Log-mel distance of decoded validation crops, with the averaged weights."""
         sounds = self.heldout['validation']
-        decoded = jax.jit(self.model.apply)({'params': state.ema}, sounds)
+        decoded = self._decoded({'params': state.ema}, sounds)
         distance = log_mel_distance(log_mel(sounds), log_mel(np.asarray(decoded)))
         return {'validation_log_mel_db': round(distance, 3)}
 
-    def codec(self, params: PyTree, show: Any) -> Codec:
-        """Whitens the latents of training crops; `show` wraps the batches to show progress."""
-        latents = jax.jit(functools.partial(encode, self.model, params))
-        num_batches = self.config.whitening_batches
-        examples = _crops(self.config, self.model.config, self.data, num_batches)
-        numbered: Iterable[Any] = zip(
-            range(num_batches), batches(examples, batch_size=self.config.batch), strict=False
-        )
-        sums = [LatentStatistics.of(latents(batch['waveform'])) for _, batch in show(numbered)]
-        return Codec(
-            config=self.model.config,
-            params=jax.device_get(params),
-            whitening=fit(sum(sums[1:], start=sums[0])),
-        )
+    @functools.cached_property
+    def _decoded(self) -> Callable[..., jax.Array]:
+        return jax.jit(self.model.apply)  # once, so that it is compiled once
+
+    def codec(
+        self,
+        params: PyTree,
+        show: Callable[[Sequence[Song]], Iterable[Song]] = lambda songs: songs,
+    ) -> Codec:
+        """Whitens the latents of whole training songs; `show` wraps the songs to show progress.
+
+        Beyond `config.whitening_songs` it takes so many, evenly spaced among the training songs.
+        """
+        songs = self.data.songs('train')
+        count = min(len(songs), self.config.whitening_songs)
+        songs = [songs[i * len(songs) // count] for i in range(count)]
+        sounds = (self.data.read(song, 0, song.num_samples)[None] for song in show(songs))
+        return Codec.fit(self.model.config, jax.device_get(params), sounds)
+
+    @property
+    def after_training(self) -> Mapping[str, Any]:
+        """What the codec and the report were made with, beside the weights."""
+        return {name: self.config.to_dict()[name] for name in AFTER_TRAINING}
 
     def report(self, codec: Codec) -> dict[str, Mapping[str, float]]:
         """`evaluation.reconstruction` on the validation and the test songs."""
@@ -79,11 +86,13 @@ class AutoencoderRun:
 
 
 def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
-    """Assembles a run; raises BadInput where the data cannot be used."""
-    data = Prepared(config.data)
+    """Assembles a run; raises BadInput where the config or the data cannot be used."""
+    require_sections(config, 'train_autoencoder', SECTIONS)
     model = Autoencoder(_from_config(AutoencoderConfig, config.model, 'model'))
     losses = _from_config(AutoencoderLossConfig, config.losses, 'losses')
     task = AutoencoderTaskConfig(losses=losses, **config.task)
+    _check_values(config, model.config)
+    data = Prepared(config.data)
     total_steps = config.loop.total_steps
 
     def init_params() -> PyTree:
@@ -123,6 +132,23 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     return AutoencoderRun(config=config, model=model, data=data, run=run, heldout=heldout)
 
 
+def _check_values(config: ConfigDict, model: AutoencoderConfig) -> None:
+    for name, first, last in (
+        ('seed', 0, 2**32 - 1),
+        ('batch', 1, math.inf),
+        ('crop_frames', 1, math.inf),
+        ('keep_silent', 0, 1),
+        ('ema_decay', 0, 1),
+        ('whitening_songs', 1, math.inf),
+        ('heldout.crops', 1, math.inf),
+        # Whole frames, and at least a window of the log-mel spectrogram.
+        ('heldout.seconds', -(-SIZE // model.hop_samples) * model.hop_samples / RATE, math.inf),
+    ):
+        value = operator.attrgetter(name)(config)
+        allowed = f'is {first} or more' if last == math.inf else f'is {first} to {last}'
+        require(first <= value <= last, f'--config.{name}', value, allowed)
+
+
 def _crops(
     config: ConfigDict, model: AutoencoderConfig, data: Prepared, num_batches: int
 ) -> AudioCrops:
@@ -143,7 +169,7 @@ def _heldout(
     crops = AudioCrops(
         data,
         split=split,
-        num_samples=int(wanted.seconds * RATE) // hop * hop,
+        num_samples=round(wanted.seconds * RATE) // hop * hop,
         num_examples=wanted.crops,
         seed=HELDOUT_SEED,
     )

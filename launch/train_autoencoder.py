@@ -4,7 +4,8 @@
       --config.data=data
 
 Any value of the config can be set: --config.batch=8, --config.optimizer.peak_learning_rate=1e-3.
-Interrupted, the same command goes on where it was; run again when done, it returns at once. Writes
+Interrupted, the same command goes on where it was; run again when done, it returns at once, or
+makes the codec and the report again where what the config says of these has changed. Writes
 
   WORKDIR/codec/         the weights and the whitening of their latents, for encode_latents
   WORKDIR/metrics.jsonl  each loss term, and the log-mel distance on validation songs
@@ -12,13 +13,16 @@ Interrupted, the same command goes on where it was; run again when done, it retu
 """
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from ml_collections import config_flags
 
 from launch import command
+
+if TYPE_CHECKING:
+    from etils import epath
 
 _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'Config, e.g. configs/demo_autoencoder.py:quick.'
@@ -31,6 +35,7 @@ def main(argv: list[str]) -> None:
     from etils import epath
 
     from jen1composer.training.codec import IN_WORKDIR
+    from jen1composer.training.files import write_whole
     from jen1composer.training.run import run_training
     from jen1composer.training.state import parameter_count
     from launch.autoencoder_run import autoencoder_run
@@ -45,7 +50,7 @@ def main(argv: list[str]) -> None:
     state = run_training(assembled.run, workdir, evaluate=assembled.evaluate, progress=show)
 
     report_path = workdir / 'heldout.json'  # written last: where it is, all is done
-    if not report_path.exists():
+    if _read(report_path).get('made_with') != assembled.after_training:
         codec = assembled.codec(state.ema, lambda it: command.progress(it, 'whitening'))
         codec.save(workdir / IN_WORKDIR)
         report = {
@@ -55,9 +60,18 @@ def main(argv: list[str]) -> None:
             'latent_channels': codec.latent_channels,
             'fingerprint': codec.fingerprint,
             **assembled.report(codec),
+            'made_with': assembled.after_training,
         }
-        report_path.write_text(json.dumps(report, indent=1) + '\n')
+        write_whole(report_path, (json.dumps(report, indent=1) + '\n').encode())
     print(report_path.read_text(), end='')
+
+
+def _read(report: 'epath.Path') -> Mapping[str, Any]:
+    """The report, or nothing where there is none or half of one."""
+    try:
+        return dict(json.loads(report.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 if __name__ == '__main__':
