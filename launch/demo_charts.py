@@ -5,7 +5,7 @@ from typing import Any
 
 from jen1composer.evaluation.figures import Line, line_chart
 from jen1composer.evaluation.page import Chart
-from launch.demo_measurements import TaskShares, Validation, curve
+from launch.demo_measurements import TaskShares, Validation, curve, training_curve
 
 Rows = Sequence[Mapping[str, Any]]  # of a metrics file
 
@@ -20,10 +20,10 @@ def loss_charts(
         zero: the composer's validation loss if it predicted 0.
         heldout: the autoencoder's report on the validation songs.
     """
-    steps, loss = curve(composer_rows, 'loss')
+    steps, loss = training_curve(composer_rows, 'loss')
     validation_steps, validation_loss = curve(composer_rows, 'validation_loss')
     ends = [0, max([1, *steps])]
-    ae_steps, ae_loss = curve(autoencoder_rows, 'loss')
+    ae_steps, ae_loss = training_curve(autoencoder_rows, 'loss')
     distance_steps, distance = curve(autoencoder_rows, 'validation_log_mel_db')
     ae_ends = [0, max([1, *ae_steps])]
     return [

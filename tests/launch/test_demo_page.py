@@ -30,6 +30,7 @@ from launch.demo_measurements import (
     read_heldout,
     run_curriculum,
     task_shares,
+    training_curve,
     training_seconds,
 )
 from launch.demo_pieces import GIVEN, Stretch, choose_stretch, make_pieces
@@ -295,3 +296,12 @@ def test_the_page_claims_that_the_composer_listens_only_where_that_was_measured(
         words = Words(render(make_page(make_report(pieces, gap)))).words
         assert ('above 0 in all of its interval' in words) == claimed
         assert ('cannot be said' in words) != claimed
+
+
+def test_a_training_curve_joins_rows_that_were_cut_short():
+    rows = [
+        {'step': step, 'loss': loss} for step, loss in ((4, 1.0), (5, 9.0), (8, 1.0), (12, 2.0))
+    ]
+    steps, losses = training_curve(rows, 'loss')
+    assert steps == [4, 8, 12]
+    np.testing.assert_allclose(losses, [1.0, (9.0 + 3 * 1.0) / 4, 2.0])
