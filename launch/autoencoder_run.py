@@ -181,5 +181,7 @@ def _from_config(kind: Any, section: ConfigDict, name: str) -> Any:
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
     try:
         return kind(**fields)
+    except BadInput:
+        raise
     except (TypeError, ValueError) as error:
         raise BadInput(f'--config.{name}: {error}') from error

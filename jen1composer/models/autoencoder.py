@@ -59,14 +59,14 @@ class AutoencoderConfig:
         columns = (self.strides, self.channels, self.encoder_blocks, self.decoder_blocks)
         if len({len(column) for column in columns}) != 1 or not self.strides:
             raise BadInput(
-                'AutoencoderConfig: strides, channels, encoder_blocks and decoder_blocks need one '
+                'model: strides, channels, encoder_blocks and decoder_blocks need one '
                 f'entry per level, got {columns}'
             )
         if self.kernel % 2 == 0:
-            raise BadInput(f'AutoencoderConfig.kernel: {self.kernel}; allowed are odd widths')
+            raise BadInput(f'model.kernel: {self.kernel}; allowed are odd widths')
         if not band_weights(self).any(axis=1).all():
             raise BadInput(
-                f'AutoencoderConfig.bands: {self.bands} with a corner of {self.band_corner_hz} Hz '
+                f'model.bands: {self.bands} with a corner of {self.band_corner_hz} Hz '
                 f'leave a band without any of the {self.strides[0]} frequencies; take fewer bands'
             )
 
