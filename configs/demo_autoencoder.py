@@ -70,9 +70,9 @@ def get_config(arg: str = '') -> ConfigDict:
     config.sharding.fsdp = 1
 
     config.loop = ConfigDict()
-    config.loop.total_steps = 80 if quick else 1500
-    config.loop.log_every = 20 if quick else 50
-    config.loop.evaluate_every = 80 if quick else 500
+    config.loop.total_steps = 150 if quick else 1500
+    config.loop.log_every = 25 if quick else 50
+    config.loop.evaluate_every = 150 if quick else 500
     config.loop.save_every_s = 30.0
 
     # Training songs that the whitening is fitted on, whole, and evenly spaced where there are more;
