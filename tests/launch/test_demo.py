@@ -188,7 +188,7 @@ def test_generate_builds_on_a_file_of_another_rate_and_returns_it(finished, tmp_
     ('flags', 'said'),
     [
         (['--targets=drums,guitar'], "error: --targets: unknown track 'guitar'; allowed are bass"),
-        (['--given=bass'], 'error: --given=bass: no file; allowed is TRACK=FILE'),
+        (['--given=bass'], 'error: --given=bass: no track or no file; allowed is TRACK=FILE'),
         (['--given=bass=cut.wav'], 'cut off'),
         (['--checkpoint=/nowhere'], 'error: /nowhere: holds no composer'),
     ],
