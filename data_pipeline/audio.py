@@ -75,8 +75,9 @@ def decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
         raise
     except (soundfile.LibsndfileError, MemoryError, ValueError) as error:
         kinds = ', '.join(FORMATS)
+        reason = str(error).rpartition('>: ')[2]  # libsndfile names the buffer first
         raise BadInput(
-            f'{name}: not audio that can be read, or cut off ({error}); allowed are {kinds}'
+            f'{name}: not audio that can be read, or cut off ({reason}); allowed are {kinds}'
         ) from error
     if len(audio) < stated:
         raise BadInput(

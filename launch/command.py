@@ -14,9 +14,11 @@ Everything else that is raised is a bug and keeps its traceback.
 import difflib
 import os
 import pathlib
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from absl import app, flags, logging
@@ -36,6 +38,8 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
       main: gets argv with the flags removed, so only the program's name: arguments that are not
         flags are refused. What it returns is the exit status; None is 0.
     """
+    # Not Python's own handler: what it raises while JAX is loading is swallowed, and work goes on.
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app.run(main, flags_parser=_parse_flags)
     except BadInput as error:
@@ -102,6 +106,13 @@ def use_compilation_cache() -> pathlib.Path:
     jax.config.update('jax_compilation_cache_dir', str(folder))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
     return folder
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ends the process at once; files are written aside, so what is half done is not taken."""
+    del number, frame
+    os.write(2, b'interrupted\n')
+    os._exit(130)
 
 
 def _exit(status: int, line: str) -> NoReturn:

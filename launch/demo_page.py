@@ -41,7 +41,8 @@ def main(argv: list[str]) -> None:
     from launch import demo_measurements, demo_pieces, demo_report
 
     command.use_compilation_cache()
-    out, autoencoder = epath.Path(_OUT.value), epath.Path(_AUTOENCODER.value)
+    out = epath.Path(command.folder('--out', _OUT.value))
+    autoencoder = epath.Path(_AUTOENCODER.value)
     prepared, latents = Prepared(_DATA.value), Latents(_LATENTS.value)
     composer = Composer.load(_CHECKPOINT.value)
     spec = composer.spec

@@ -11,12 +11,14 @@ data_pipeline/sources/stems.py). A run that was stopped goes on where it was.
 """
 
 import json
+from typing import TYPE_CHECKING
 
 from absl import flags
 
-from data_pipeline.prepare import open_source, prepare
-from data_pipeline.records import SPLITS, Prepared
 from launch import command
+
+if TYPE_CHECKING:
+    from data_pipeline.records import Prepared
 
 SOURCE = flags.DEFINE_string('source', None, 'freedoom or stems:DIR.', required=True)
 OUT = flags.DEFINE_string('out', None, 'The folder to fill.', required=True)
@@ -29,6 +31,8 @@ MAX_BROKEN = flags.DEFINE_float(
 
 def main(argv: list[str]) -> None:
     del argv
+    from data_pipeline.prepare import open_source, prepare
+
     prepared = prepare(
         open_source(SOURCE.value),
         OUT.value,
@@ -42,8 +46,10 @@ def main(argv: list[str]) -> None:
     print(json.dumps({'out': OUT.value, 'fingerprint': manifest.fingerprint, **manifest.totals}))
 
 
-def table(prepared: Prepared) -> str:
+def table(prepared: 'Prepared') -> str:
     """The songs by split: length, level of each stem and prompt; then what was left out."""
+    from data_pipeline.records import SPLITS
+
     lines = [f'{"song":24}{"split":12}{"s":>6}' + ''.join(f'{t:>12}' for t in prepared.tracks)]
     for split in SPLITS:
         for song in prepared.songs(split):

@@ -43,6 +43,8 @@ class Request:
         require(fits, 'seconds', self.seconds, f'are {MIN_SECONDS} to {MAX_SECONDS}')
         require(self.num_steps >= 1, 'steps', self.num_steps, 'is 1 or more')
         require(0 <= self.seed < 2**31, 'seed', self.seed, f'are 0 to {2**31 - 1}')
+        text = not any('\ud800' <= letter <= '\udfff' for letter in self.prompt)  # undecoded bytes
+        require(text, 'prompt', self.prompt, 'is text in UTF-8')
         for name in ('text_guidance', 'given_guidance'):
             value = getattr(self, name)
             require(bool(np.isfinite(value)), name, value, 'are finite numbers')

@@ -30,7 +30,10 @@ def make_mesh(
     if len(filled) == 1 and min(fixed) > 0:
         sizes[filled[0]] = len(devices) // int(np.prod(fixed))
     if min(sizes.values()) < 1 or int(np.prod(list(sizes.values()))) != len(devices):
-        raise BadInput(f'mesh {data=}, {fsdp=}: does not fill {len(devices)} devices')
+        raise BadInput(
+            f'sharding: {data=}, {fsdp=}; allowed are sizes whose product is the number of '
+            f'devices, {len(devices)}; -1 is what the other leaves'
+        )
     return jax.make_mesh(
         tuple(sizes.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices
     )

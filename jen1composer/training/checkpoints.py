@@ -54,11 +54,13 @@ class Checkpoints:
         Raises BadInput where it was written under another identity.
         """
         step = self._manager.latest_step()
-        meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+        with _whole(self._folder, step):
+            meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
         check_identity(self._folder, meta['meta']['identity'], self._identity)
-        restored = self._manager.restore(
-            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        )
+        with _whole(self._folder, step):
+            restored = self._manager.restore(
+                step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+            )
         return restored['state']
 
     def due(self) -> bool:
@@ -89,9 +91,9 @@ def restore_ema(folder: epath.PathLike) -> tuple[Any, int]:
     """The averaged weights of the newest checkpoint in `folder`, as numpy arrays, and its step.
 
     Nothing else is read, and no device or mesh need be there that wrote it.
-    Raises BadInput where there is no checkpoint.
+    Raises BadInput where there is no checkpoint, or it is damaged.
     """
-    with _newest(folder) as (manager, step):
+    with _newest(folder) as (manager, step), _whole(folder, step):
         saved = manager.item_metadata(step)['state'].tree['ema']
         target = {'ema': jax.tree.map(lambda _: 0, saved)}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), target)
@@ -105,7 +107,7 @@ def read_identity(folder: epath.PathLike) -> Identity:
 
     Raises BadInput where there is no checkpoint.
     """
-    with _newest(folder) as (manager, step):
+    with _newest(folder) as (manager, step), _whole(folder, step):
         restored = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
     return restored['meta']['identity']
 
@@ -133,6 +135,19 @@ def check_identity(where: Any, saved: Identity, given: Identity) -> None:
     if differing:
         shown = '; '.join(differing[:3]) + ('; ...' if len(differing) > 3 else '')
         raise BadInput(f'{where}: was written by another config: {shown}; use another folder')
+
+
+@contextlib.contextmanager
+def _whole(folder: epath.PathLike, step: int | None) -> Iterator[None]:
+    """What Orbax raises over a file that is missing or cut becomes one line."""
+    try:
+        yield
+    except (ValueError, OSError, KeyError) as error:
+        reason = ' '.join(str(error).split())[:120]
+        raise BadInput(
+            f'{folder}: the checkpoint of step {step} is damaged ({reason}); remove its folder, '
+            'and the one before is used'
+        ) from error
 
 
 @contextlib.contextmanager

@@ -92,7 +92,10 @@ def train(
         for number, row in enumerate(rows, start=done - len(rows) + 1):
             bad = [f'{name} became {row[name]}' for name in row if not np.isfinite(row[name]).all()]
             if bad:
-                raise NotFinite(f'in step {number}: {", ".join(bad)}')
+                raise NotFinite(
+                    f'in step {number}: {", ".join(bad)}; what was saved before stays, '
+                    'a lower optimizer.peak_learning_rate may help'
+                )
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         elapsed = time.monotonic() - began
         timing = {'step_s': elapsed / len(rows), 'data_wait_s': waited / len(rows)}

@@ -46,6 +46,7 @@ def test_roles_that_cannot_be_are_refused(values, said):
         ({'seconds': 1e6}, 'seconds: 1000000.0'),
         ({'num_steps': 0}, 'steps: 0'),
         ({'seed': -1}, 'seed: -1'),
+        ({'prompt': b'caf\xe9'.decode('utf-8', 'surrogateescape')}, 'allowed is text in UTF-8'),
         ({'text_guidance': float('nan')}, 'text_guidance: nan'),
     ],
 )

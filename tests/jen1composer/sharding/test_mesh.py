@@ -40,5 +40,5 @@ def test_it_takes_the_devices_it_is_given():
     ],
 )
 def test_sizes_that_do_not_fill_them_are_refused(sizes, shown):
-    with pytest.raises(ValueError, match=f'mesh {shown}: does not fill 8 devices'):
+    with pytest.raises(ValueError, match=f'sharding: {shown}; allowed .* devices, 8'):
         make_mesh(**sizes)

@@ -152,3 +152,15 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path, name):
     with pytest.raises(BadInput, match='holds no checkpoint; allowed is a folder a run has saved'):
         restore_ema(tmp_path / name)
     assert not (tmp_path / 'none').exists()
+
+
+def test_a_checkpoint_whose_files_are_cut_is_refused_by_its_step(tmp_path):
+    save(tmp_path, trained(3))
+    for path in (tmp_path / '3' / 'state').rglob('d/*'):
+        path.write_bytes(path.read_bytes()[:10])
+    with pytest.raises(BadInput, match='the checkpoint of step 3 is damaged'):
+        restore_ema(tmp_path)
+    checkpoints = Checkpoints(tmp_path, identity=toy.IDENTITY)
+    with pytest.raises(BadInput, match='the checkpoint of step 3 is damaged'):
+        checkpoints.restore(ABSTRACT)
+    checkpoints.close()
