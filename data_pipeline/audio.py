@@ -19,8 +19,8 @@ import soxr
 from etils import epath
 
 from jen1composer.errors import BadInput
+from jen1composer.tracks import SAMPLE_RATE as RATE
 
-RATE = 48_000
 RATES = range(4_000, 384_001)
 FORMATS = ('.wav', '.flac', '.aif', '.aiff', '.ogg', '.mp3')
 MAX_DURATION_S = 1800.0  # A song is held in memory, all its stems at once.

@@ -9,7 +9,7 @@ Stage s of the training asks for up to n_s targets at once. With K tracks:
 
 so  P(roles) = P(k) / C(K, k) x p_given^(number given) x (1 - p_given)^(number marginal).
 
-(JEN-1 Composer moves from one-track to all-track generation; the weights are ours, paper.md.)
+(JEN-1 Composer moves from one-track to all-track generation; the weights are ours.)
 The draw for example i uses its own counter-based random stream, so any example can be asked for
 alone, in any order, on any host, and no task is tied to a slot of the batch.
 """

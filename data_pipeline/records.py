@@ -29,10 +29,10 @@ from etils import epath
 from data_pipeline.folders import aside
 from data_pipeline.loudness import rms_db
 from jen1composer.errors import BadInput
+from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS
 
 VERSION = 1
-RATE = 48_000
 FULL_SCALE = 32768
 SPLITS = ('train', 'validation', 'test')
 WRITER_OPTIONS = 'group_size:1,uncompressed'

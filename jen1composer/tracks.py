@@ -1,6 +1,6 @@
 """Tracks, the three roles a track can have in a task, and the words that name a task.
 
-A *task* gives every track of an example one role (paper.md, "Individual timesteps"):
+A *task* gives every track of an example one role:
 
     TARGET      generated: its diffusion time is t in (0, 1], shared by all targets of the example;
     CONDITION   given: its time is 0, it is clean and comes back untouched;
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from jen1composer.errors import BadInput
 
 TRACKS = ('bass', 'drums', 'instrument', 'melody')
+SAMPLE_RATE = 48_000  # of all sound here, two channels
 
 
 class Role(enum.IntEnum):

@@ -36,7 +36,8 @@ def main(argv: list[str]) -> None:
     from jen1composer.evaluation.figures import spectrogram_png
     from jen1composer.evaluation.page import render
     from jen1composer.evaluation.reconstruction import reconstruction_report
-    from jen1composer.generation.composer import SAMPLE_RATE, Composer
+    from jen1composer.generation.composer import Composer
+    from jen1composer.tracks import SAMPLE_RATE
     from jen1composer.training.metrics import read_metrics
     from launch import demo_measurements, demo_pieces, demo_report
 

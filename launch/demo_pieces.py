@@ -10,9 +10,9 @@ from etils import epath
 from data_pipeline.loudness import rms_db
 from data_pipeline.records import ACTIVE_DB, RATE, Prepared, Song
 from jen1composer.errors import BadInput
-from jen1composer.generation.composer import SAMPLE_RATE, Composer, Take
+from jen1composer.generation.composer import Composer, Take
 from jen1composer.generation.request import Request
-from jen1composer.tracks import Role
+from jen1composer.tracks import SAMPLE_RATE, Role
 from launch import command
 from launch.pieces import write_piece, write_takes
 

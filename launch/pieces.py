@@ -8,8 +8,9 @@ import numpy as np
 from etils import epath
 
 from data_pipeline.audio import write_flac
-from jen1composer.generation.composer import SAMPLE_RATE, Composition, Take
+from jen1composer.generation.composer import Composition, Take
 from jen1composer.generation.request import Request
+from jen1composer.tracks import SAMPLE_RATE
 
 SILENT_DB = -60.0
 

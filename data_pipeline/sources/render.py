@@ -25,10 +25,10 @@ from tinysoundfont import _tinysoundfont as tsf
 
 from data_pipeline.loudness import loudness
 from data_pipeline.sources.midi import DRUM_CHANNEL, Part, Score, part_of
+from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS
 
 RENDERER = f'tinysoundfont {importlib.metadata.version("tinysoundfont")}'
-RATE = 48_000
 TAIL_S = 2.0
 SYNTH_GAIN_DB = 0.0
 MAX_VOICES = 512

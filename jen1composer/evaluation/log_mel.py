@@ -17,7 +17,8 @@ import functools
 import librosa
 import numpy as np
 
-SAMPLE_RATE = 48_000
+from jen1composer.tracks import SAMPLE_RATE
+
 SIZE, HOP, MELS = 2048, 1024, 128
 SILENCE_DB = -80.0
 

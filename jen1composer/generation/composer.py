@@ -29,14 +29,12 @@ from jen1composer.diffusion.samplers import DPMSolverPP2M, Stepper, sample, time
 from jen1composer.errors import BadInput
 from jen1composer.generation.request import Request
 from jen1composer.models.unet import UNet
-from jen1composer.tracks import Role, task_id, task_prefix
+from jen1composer.tracks import SAMPLE_RATE, Role, task_id, task_prefix
 from jen1composer.training.checkpoints import restore_ema
 from jen1composer.training.codec import Codec
 from jen1composer.training.composer_step import DiffusionConfig, make_denoiser, make_predictor
 from jen1composer.training.text import TextEncoder, load_minilm
 from jen1composer.training.workdir import ComposerSpec, read_spec
-
-SAMPLE_RATE = 48_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

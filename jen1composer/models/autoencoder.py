@@ -28,8 +28,8 @@ import numpy as np
 from jen1composer.errors import BadInput
 from jen1composer.models import framing
 from jen1composer.models.layers import Conv, Dense, RMSNorm
+from jen1composer.tracks import SAMPLE_RATE
 
-SAMPLE_RATE = 48_000
 STEREO = 2
 POWER_FLOOR = 1e-9  # -90 dB of full scale, what silence is taken for
 QUIET = -5.0  # log of the gain that the untrained decoder starts with

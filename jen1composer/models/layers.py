@@ -10,7 +10,7 @@ All work on `[..., frame, channel]`. Each weight names its logical axes, so that
 
 Parameters are float32; `dtype` is what the arithmetic runs in. Normalisation is over channels
 within one frame and never over time: a statistic over time would let a frame see the future, and
-would make a chunk of a song differ from the whole (paper.md, "Where it leaks the future").
+would make a chunk of a song differ from the whole.
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class Conv(nn.Module):
     """Dense convolution over frames, same length: `[batch, frame, in] -> [batch, frame, features]`.
 
     The kernel has an odd width and the signal is padded with zeros by half of it on both sides.
-    Only this plain form is used: XLA mis-shards depthwise and grouped ones (stack.md).
+    Only this plain form is used: under a mesh XLA gives depthwise and grouped ones wrong gradients.
     """
 
     features: int

@@ -29,8 +29,7 @@ import librosa
 import numpy as np
 
 from jen1composer.errors import require
-
-SAMPLE_RATE = 48_000
+from jen1composer.tracks import SAMPLE_RATE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,15 +12,11 @@ from data_pipeline.audio import read_audio
 from data_pipeline.curriculum import Curriculum, Stage
 from data_pipeline.latents import LatentManifest
 from data_pipeline.records import RATE, Prepared, write_manifest, write_song
-from jen1composer.diffusion.prediction import Prediction
 from jen1composer.errors import BadInput
 from jen1composer.evaluation.page import render
-from jen1composer.generation.composer import Composer
 from jen1composer.tracks import TRACKS
 from jen1composer.training.checkpoints import Checkpoints, flat_identity
 from jen1composer.training.state import TrainState
-from jen1composer.training.text import load_minilm
-from jen1composer.training.workdir import ComposerSpec
 from launch.composer_run import NOT_IDENTITY, make_curriculum
 from launch.demo_measurements import (
     Validation,
@@ -35,8 +31,7 @@ from launch.demo_measurements import (
 )
 from launch.demo_pieces import GIVEN, Stretch, choose_stretch, make_pieces
 from launch.demo_report import Report, make_page
-from tests import tiny
-from tests.jen1composer import tiny_codec
+from tests.jen1composer import tiny_composer
 
 SECONDS = 6
 NUM_SAMPLES = RATE // 10
@@ -75,36 +70,12 @@ def test_without_a_test_song_it_says_so(tmp_path):
         choose_stretch(prepared, GIVEN, RATE)
 
 
-def make_composer():
-    """One with random weights that runs in milliseconds."""
-    codec, text = tiny_codec.codec(), load_minilm(max_tokens=24)
-    model = dataclasses.replace(
-        tiny.UNET, latent_channels=codec.latent_channels, text_width=text.width
-    )
-    return Composer(
-        spec=ComposerSpec(
-            tracks=TRACKS,
-            model=model,
-            prediction=Prediction.V,
-            window_frames=8,
-            hop_samples=codec.hop_samples,
-            max_tokens=24,
-            autoencoder_fingerprint=codec.fingerprint,
-            text_fingerprint=text.fingerprint,
-        ),
-        params=tiny.randomised(tiny.init_params(model), scale=0.05),
-        step=0,
-        codec=codec,
-        text_encoder=text,
-    )
-
-
 @pytest.fixture(scope='module')
 def pieces(tmp_path_factory):
     """The five pieces of such a composer: folder, what they say, the stretch."""
     out = tmp_path_factory.mktemp('page')
     prepared = make_prepared(out / 'data', [range(SECONDS)] * 4)
-    composer = make_composer()
+    composer = tiny_composer.composer()
     stretch = choose_stretch(prepared, GIVEN, NUM_SAMPLES)
     facts = make_pieces(out, composer, stretch, prompt='<b>loud</b>', seed=1, num_steps=2)
     return out, facts, stretch
@@ -208,7 +179,7 @@ def test_the_autoencoders_report_must_be_there(tmp_path):
 
 def test_folders_of_different_runs_are_refused_by_name(pieces):
     data = Prepared(pieces[0] / 'data').manifest
-    composer = make_composer()
+    composer = tiny_composer.composer()
     codec = composer.codec.fingerprint
     latents = LatentManifest(
         tracks=TRACKS,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jen1composer.evaluation.figures import Line, line_chart, spectrogram_png
-from jen1composer.evaluation.log_mel import HOP, MELS, SAMPLE_RATE, SIZE
+from jen1composer.evaluation.log_mel import HOP, MELS, SIZE
+from jen1composer.tracks import SAMPLE_RATE
 
 
 def chart(alt='a chart', y=(1.0, 3.0, 2.0)):

@@ -1,6 +1,5 @@
 """The composer with random weights: what must hold whatever was learnt."""
 
-import dataclasses
 import itertools
 
 import jax
@@ -8,17 +7,14 @@ import numpy as np
 import pytest
 
 from jen1composer.diffusion.guidance import Guidance
-from jen1composer.diffusion.prediction import Prediction
 from jen1composer.errors import BadInput
-from jen1composer.generation.composer import Composer, generate, request_noise
+from jen1composer.generation.composer import generate, request_noise
 from jen1composer.generation.request import Request
 from jen1composer.models.unet import UNet
 from jen1composer.tracks import TRACKS, Role
 from jen1composer.training.composer_step import DiffusionConfig
-from jen1composer.training.text import load_minilm
-from jen1composer.training.workdir import ComposerSpec
 from tests import tiny
-from tests.jen1composer import tiny_codec
+from tests.jen1composer import tiny_codec, tiny_composer
 
 SECONDS = 0.03
 NUM_SAMPLES = round(SECONDS * 48_000)
@@ -26,27 +22,7 @@ NUM_SAMPLES = round(SECONDS * 48_000)
 
 @pytest.fixture(scope='module')
 def composer():
-    codec = tiny_codec.codec()
-    text = load_minilm(max_tokens=24)
-    model = dataclasses.replace(
-        tiny.UNET, latent_channels=codec.latent_channels, text_width=text.width
-    )
-    return Composer(
-        spec=ComposerSpec(
-            tracks=TRACKS,
-            model=model,
-            prediction=Prediction.V,
-            window_frames=8,
-            hop_samples=codec.hop_samples,
-            max_tokens=24,
-            autoencoder_fingerprint=codec.fingerprint,
-            text_fingerprint=text.fingerprint,
-        ),
-        params=tiny.randomised(tiny.init_params(model), scale=0.05),
-        step=0,
-        codec=codec,
-        text_encoder=text,
-    )
+    return tiny_composer.composer()
 
 
 def request(**values):
