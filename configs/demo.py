@@ -3,6 +3,13 @@
   python -m launch.train_composer --config=configs/demo.py --workdir=demo/composer \
       --config.data.latents=demo/latents --config.data.autoencoder=demo/autoencoder
 
+On two CPU cores a step takes 0.12 s: 3000 steps with validation are 6 min 11 s. Validation v-loss,
+the mean over five times, by step (a prediction of zero: .975):
+
+  0: .975   500: .931   1000: .922   1500: .918   2000: .897   2500: .889   3000: .886
+
+In the first stage (to step 1500) the validation asks for what only the second one trains.
+
 `configs/demo.py:quick` is the same model for a fraction of the steps, for tests.
 """
 

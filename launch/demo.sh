@@ -4,7 +4,7 @@
 #
 #   bash launch/demo.sh [--quick] [--out=DIR]
 #
-# About 20 minutes on two cores the first time, --quick about 4 (the same path, barely trained).
+# About 12 minutes on two cores the first time, --quick about 3 (the same path, barely trained).
 # Everything goes to DIR (default: demo, or demo_quick). Interrupted, the same command goes on where
 # it was; what is done is not done again.
 set -euo pipefail
@@ -46,9 +46,9 @@ step() {
 }
 
 if [ -n "$quick" ]; then
-    songs=4 minutes=('20 s' '50 s' '15 s' '60 s' '30 s') page_flags='--batches=1 --steps=25'
+    songs=4 minutes=('15 s' '50 s' '10 s' '45 s' '20 s') page_flags='--batches=1 --steps=25'
 else
-    songs=12 minutes=('1 min' '5 min' '40 s' '8 min' '45 s') page_flags=''
+    songs=12 minutes=('40 s' '4 min' '30 s' '7 min' '30 s') page_flags=''
 fi
 
 SECONDS=0
