@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 from jen1composer.models import framing
 from jen1composer.models.layers import Conv, Dense, RMSNorm
 from jen1composer.tracks import SAMPLE_RATE
@@ -62,6 +62,20 @@ class AutoencoderConfig:
                 'model: strides, channels, encoder_blocks and decoder_blocks need one '
                 f'entry per level, got {columns}'
             )
+        for name, least in (
+            ('strides', 1),
+            ('channels', 1),
+            ('encoder_blocks', 0),
+            ('decoder_blocks', 0),
+        ):
+            values = getattr(self, name)
+            whole = all(isinstance(value, int) and value >= least for value in values)
+            require(whole, f'model.{name}', values, f'are whole numbers of {least} or more')
+        require(
+            self.latent_channels >= 1, 'model.latent_channels', self.latent_channels, 'is 1 or more'
+        )
+        require(self.bands >= 2, 'model.bands', self.bands, 'is 2 or more')
+        require(self.knee > 0, 'model.knee', self.knee, 'is more than 0')
         if self.kernel % 2 == 0:
             raise BadInput(f'model.kernel: {self.kernel}; allowed are odd widths')
         if not band_weights(self).any(axis=1).all():

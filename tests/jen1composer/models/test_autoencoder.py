@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from configs import demo_autoencoder, paper_autoencoder
+from jen1composer.errors import BadInput
 from jen1composer.models.autoencoder import (
     Autoencoder,
     AutoencoderConfig,
@@ -102,9 +103,12 @@ def test_a_flat_gain_is_flat_over_all_frequencies():
     [
         ({'channels': (4, 4)}, 'one entry per level'),
         ({'kernel': 4}, 'allowed are odd widths'),
+        ({'strides': (0, 3, 2)}, 'model.strides: .* whole numbers of 1 or more'),
+        ({'latent_channels': 0}, 'model.latent_channels: 0; allowed is 1 or more'),
+        ({'bands': 1}, 'model.bands: 1; allowed is 2 or more'),
         ({'bands': 12, 'band_corner_hz': 300.0}, 'take fewer bands'),
     ],
 )
 def test_a_config_that_cannot_be_built_is_refused(change, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(BadInput, match=message):
         dataclasses.replace(TINY, **change)
