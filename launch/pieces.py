@@ -1,5 +1,6 @@
 """A composition as a folder: one FLAC per track, the mix, and `piece.json` that says what it is."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -41,11 +42,14 @@ def write_takes(
     folder = epath.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     gains = {name: _gain(take.peak) for name, take in takes.items()}
-    written = {name: take.audio * gains[name] for name, take in takes.items()}
-    mix = np.sum(list(written.values()), axis=0)
+    written = {
+        name: dataclasses.replace(take, audio=take.audio * gains[name])
+        for name, take in takes.items()
+    }
+    mix = np.sum([take.audio for take in written.values()], axis=0)
     mix_gain = _gain(float(np.abs(mix).max()))
-    for name, audio in written.items():
-        write_flac(folder / f'{name}.flac', audio)
+    for name, take in written.items():
+        write_flac(folder / f'{name}.flac', take.audio)
     write_flac(folder / 'mix.flac', mix * mix_gain)
     facts = {
         **about,
@@ -58,7 +62,7 @@ def write_takes(
                 'gain': round(gains[name], 4),
             }
             | ({'warning': 'silent'} if take.rms_db < SILENT_DB else {})
-            for name, take in takes.items()
+            for name, take in written.items()
         },
         'mix': {'file': 'mix.flac', 'gain': round(mix_gain, 4)},
     }
