@@ -124,7 +124,8 @@ def composer_run(config: ConfigDict) -> ComposerRun:
     def init_params() -> Any:
         one = jax.tree.map(lambda leaf: leaf[:1], held_out[0])
         t = jnp.zeros(one.task.roles.shape)
-        return model.init(jax.random.key(config.seed), one.latents, t, one.task, one.text)['params']
+        key, x = jax.random.key(config.seed), one.latents
+        return model.init(key, x, t, x, one.task, one.text)['params']
 
     def host_batches(first_step: int) -> Iterator[Batch]:
         return batches(windows, curriculum, order, first_step=first_step)

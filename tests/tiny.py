@@ -87,7 +87,7 @@ def init_boxed(config: UNetConfig, num_frames: int = 8, seed: int = 0) -> PyTree
     )
     times = jnp.ones((1, config.num_tracks))
     variables = UNet(config).init(
-        jax.random.key(seed), batch.latents, times, batch.task, batch.text
+        jax.random.key(seed), batch.latents, times, batch.latents, batch.task, batch.text
     )
     return variables['params']
 

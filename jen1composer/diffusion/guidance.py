@@ -19,8 +19,8 @@ import jax.numpy as jnp
 from jen1composer.diffusion.batch import Task, Text
 from jen1composer.tracks import Role
 
-# (x [batch, track, frame, channel], t [batch, track], task, text) -> prediction, shaped as x
-Predictor = Callable[[jax.Array, jax.Array, Task, Text], jax.Array]
+# (x [batch, track, frame, channel], t [batch, track], shown as x, task, text) -> prediction as x
+Predictor = Callable[[jax.Array, jax.Array, jax.Array, Task, Text], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,15 +43,16 @@ def guided(predict: Predictor, guidance: Guidance, noise: jax.Array) -> Predicto
     if guidance.text == 1 and not given:
         return predict
 
-    def combined(x: jax.Array, t: jax.Array, task: Task, text: Text) -> jax.Array:
-        inputs = [(x, t, task, text)]
+    def combined(x: jax.Array, t: jax.Array, shown: jax.Array, task: Task, text: Text) -> jax.Array:
+        inputs = [(x, t, shown, task, text)]
         scales = []
         if guidance.text != 1:
             null = dataclasses.replace(text, use_prompt=jnp.zeros_like(text.use_prompt))
-            inputs.append((x, t, task, null))
+            inputs.append((x, t, shown, task, null))
             scales.append(guidance.text)
         for k, scale in given:
-            inputs.append((*_without(x, t, task, noise, k), text))
+            x_k, t_k, task_k = _without(x, t, task, noise, k)
+            inputs.append((x_k, t_k, shown, task_k, text))
             scales.append(scale)
         stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *inputs)
         full, *others = jnp.split(predict(*stacked), len(inputs))

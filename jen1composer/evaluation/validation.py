@@ -47,8 +47,8 @@ def make_loss_at(
 def make_zero_loss_at(diffusion: DiffusionConfig, seed: int) -> LossAt:
     """The same for a predictor that always says 0, the baseline of equation (1)."""
 
-    def zero(x: jax.Array, t: jax.Array, task: Task, text: Text) -> jax.Array:
-        del t, task, text
+    def zero(x: jax.Array, t: jax.Array, shown: jax.Array, task: Task, text: Text) -> jax.Array:
+        del t, shown, task, text
         return jnp.zeros_like(x)
 
     return jax.jit(lambda batch, time: _example_losses(zero, batch, time, diffusion, seed))

@@ -204,7 +204,7 @@ def generate(
     x = corrupt(clean, noise, jnp.ceil(times[0]), diffusion.schedule)  # clean or noise
     predict = guided(make_predictor(model, params), guidance, noise)
     stepper: Stepper = DPMSolverPP2M(schedule=diffusion.schedule)
-    return sample(make_denoiser(predict, diffusion, task, text), x, times, stepper)
+    return sample(make_denoiser(predict, diffusion, clean, task, text), x, times, stepper)
 
 
 def request_noise(seeds: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -94,12 +94,15 @@ class UNet(nn.Module):
     config: UNetConfig
 
     @nn.compact
-    def __call__(self, x: jax.Array, t: jax.Array, task: Task, text: Text) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, t: jax.Array, shown: jax.Array, task: Task, text: Text
+    ) -> jax.Array:
         """Predicts for every track; the caller uses what it says of the targets.
 
         Args:
             x: corrupted latents, [batch, track, frame, channel].
             t: one time per track, [batch, track].
+            shown: clean latents where a target is visible, else 0, as x.
             task: roles [batch, track] are shown to the network.
             text: token states of prompt and prefix.
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jen1composer.diffusion.batch import Batch, Task, Text
-from jen1composer.diffusion.corruption import corrupt, track_times
+from jen1composer.diffusion.corruption import corrupt, is_shown, shown_latents, track_times
 from jen1composer.diffusion.guidance import Predictor
 from jen1composer.diffusion.loss import example_loss, squared_error
 from jen1composer.diffusion.prediction import Prediction
@@ -43,22 +43,28 @@ class DiffusionConfig:
 
 
 def make_predictor(model: nn.Module, params: PyTree) -> Predictor:
-    """The network with its weights as a function of (x, t, task, text)."""
+    """The network with its weights as a function of (x, t, shown, task, text)."""
 
-    def predict(x: jax.Array, t: jax.Array, task: Task, text: Text) -> jax.Array:
-        return jnp.asarray(model.apply({'params': params}, x, t, task, text))
+    def predict(x: jax.Array, t: jax.Array, shown: jax.Array, task: Task, text: Text) -> jax.Array:
+        return jnp.asarray(model.apply({'params': params}, x, t, shown, task, text))
 
     return predict
 
 
 def make_denoiser(
-    predict: Predictor, diffusion: DiffusionConfig, task: Task, text: Text
+    predict: Predictor, diffusion: DiffusionConfig, clean: jax.Array, task: Task, text: Text
 ) -> Denoiser:
-    """The estimate of x_0 at (x, t) that samplers call."""
+    """The estimate of x_0 at (x, t) that samplers call.
+
+    Where a target is visible, `clean` [batch, track, frame, channel] is the estimate: x then moves
+    along alpha x_0 + sigma epsilon as it did in training, and arrives at the latents it was shown.
+    """
+    shown, visible = shown_latents(clean, task), is_shown(task)
 
     def denoise(x: jax.Array, t: jax.Array) -> jax.Array:
         alpha, sigma = diffusion.schedule.alpha_sigma(t)
-        return diffusion.prediction.to_x0(predict(x, t, task, text), x, alpha, sigma)
+        output = predict(x, t, shown, task, text)
+        return jnp.where(visible, shown, diffusion.prediction.to_x0(output, x, alpha, sigma))
 
     return denoise
 
@@ -72,7 +78,8 @@ def track_losses(
     x = corrupt(batch.latents, noise, times, diffusion.schedule)
     alpha, sigma = diffusion.schedule.alpha_sigma(times)
     target = diffusion.prediction.target(batch.latents, noise, alpha, sigma)
-    output = predict(x, times, batch.task, batch.text)
+    shown = shown_latents(batch.latents, batch.task)
+    output = predict(x, times, shown, batch.task, batch.text)
     return squared_error(output, target, batch.task)
 
 

@@ -25,7 +25,10 @@ class Affine:
     def __init__(self) -> None:
         self.rows: list[int] = []
 
-    def __call__(self, x: jax.Array, t: jax.Array, task: Task, text: Text) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, t: jax.Array, shown: jax.Array, task: Task, text: Text
+    ) -> jax.Array:
+        del shown
         self.rows.append(len(x))
         mixed = jnp.einsum('bktc,kj->bjtc', x, jnp.arange(16.0).reshape(4, 4))
         told = 3 * t + jnp.asarray(task.roles) @ jnp.arange(1.0, 5.0)[:, None]
@@ -34,7 +37,7 @@ class Affine:
 
 
 def call(predict) -> jax.Array:
-    return predict(X, jnp.asarray(TIMES, jnp.float32), BATCH.task, BATCH.text)
+    return predict(X, jnp.asarray(TIMES, jnp.float32), X, BATCH.task, BATCH.text)
 
 
 def without(track: int) -> jax.Array:
@@ -46,12 +49,12 @@ def without(track: int) -> jax.Array:
     x[drop, track] = NOISE[drop, track]
     times = TIMES.copy()
     times[drop, track] = 1.0
-    return Affine()(jnp.asarray(x), jnp.asarray(times), tiny.make_task(roles, 8), BATCH.text)
+    return Affine()(jnp.asarray(x), jnp.asarray(times), X, tiny.make_task(roles, 8), BATCH.text)
 
 
 def without_text() -> jax.Array:
     text = dataclasses.replace(BATCH.text, use_prompt=np.zeros(len(X), bool))
-    return Affine()(X, jnp.asarray(TIMES), BATCH.task, text)
+    return Affine()(X, jnp.asarray(TIMES), X, BATCH.task, text)
 
 
 @pytest.mark.parametrize('guidance', [Guidance(), Guidance(text=1.0, given=(1.0,) * 4)])

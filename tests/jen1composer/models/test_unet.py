@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jen1composer.diffusion.batch import Batch
-from jen1composer.diffusion.corruption import corrupt, track_times
+from jen1composer.diffusion.corruption import corrupt, shown_latents, track_times
 from jen1composer.diffusion.schedule import CosineSchedule
 from jen1composer.models.unet import UNet, UNetConfig
 from jen1composer.tracks import Role
@@ -29,7 +29,8 @@ def params(config: UNetConfig = CONFIG):
 
 @functools.partial(jax.jit, static_argnums=0)
 def apply(config: UNetConfig, params, x, t, task, text):
-    return UNet(config).apply({'params': params}, x, t, task, text)
+    shown = shown_latents(x, task)
+    return UNet(config).apply({'params': params}, x, t, shown, task, text)
 
 
 def run(batch: Batch = BATCH, t=TIMES, config: UNetConfig = CONFIG) -> np.ndarray:
@@ -126,7 +127,7 @@ def test_padding_has_no_gradient():
     spoiled = np.where(BATCH.text.prompt_mask[..., None], BATCH.text.prompt, np.nan)
 
     def loss(weights, batch):
-        y = UNet(CONFIG).apply({'params': weights}, batch.latents, TIMES, batch.task, batch.text)
+        y = apply(CONFIG, weights, batch.latents, TIMES, batch.task, batch.text)
         return jnp.sum(jnp.square(y))
 
     gradient = jax.jit(jax.grad(loss))

@@ -32,11 +32,11 @@ class Stand:
     """A predictor in the network's place; remembers what it was shown."""
 
     predict: object
-    shown: list = dataclasses.field(default_factory=list)
+    inputs: list = dataclasses.field(default_factory=list)
 
-    def apply(self, variables, x, t, task, text):
+    def apply(self, variables, x, t, shown, task, text):
         del variables
-        self.shown.append((x, t, task, text))
+        self.inputs.append((x, t, shown, task, text))
         return self.predict(x, t)
 
 
@@ -78,7 +78,7 @@ def test_nothing_said_costs_one_on_white_latents():
 def test_the_network_is_shown_every_time_and_the_corrupted_latents_that_belong_to_it():
     stand = Stand(lambda x, t: x)
     make_composer_loss(stand, DiffusionConfig(), SEED)({}, BATCH, 0)
-    x, t, task, _ = stand.shown[0]
+    x, t, _, task, _ = stand.inputs[0]
     shared = np.asarray(uniform_time(SEED, BATCH.index))[:, None]
     expected = np.where(ROLES == Role.TARGET, shared, np.where(ROLES == Role.CONDITION, 0, 1))
     np.testing.assert_array_equal(t, expected)
@@ -95,7 +95,7 @@ def test_the_prompt_is_dropped_by_chance_and_never_brought_back():
     text = dataclasses.replace(BATCH.text, use_prompt=~without)
     batch = dataclasses.replace(BATCH, text=text)
     make_composer_loss(stand, DiffusionConfig(prompt_dropout=0.5), SEED)({}, batch, 0)
-    kept = np.asarray(stand.shown[0][3].use_prompt)
+    kept = np.asarray(stand.inputs[0][4].use_prompt)
     dropped = np.asarray(chance(SEED, BATCH.index, Draw.TEXT, 0.5))
     np.testing.assert_array_equal(kept, ~without & ~dropped)
     assert 0 < kept.sum() < (~without).sum()
@@ -138,5 +138,26 @@ def test_the_denoiser_of_an_oracle_returns_the_clean_latents(prediction):
     x = alpha[..., None, None] * X0 + sigma[..., None, None] * noise
     stand = Stand(oracle(prediction))
     predict = make_predictor(stand, {})
-    denoise = make_denoiser(predict, DiffusionConfig(prediction=prediction), BATCH.task, BATCH.text)
+    diffusion = DiffusionConfig(prediction=prediction)
+    denoise = make_denoiser(predict, diffusion, X0, BATCH.task, BATCH.text)
     np.testing.assert_allclose(denoise(x, t), X0, atol=1e-5)
+
+
+def test_where_a_target_is_visible_it_is_shown_costs_nothing_and_is_the_estimate():
+    visible = np.random.default_rng(0).random(ROLES.shape + X0.shape[2:3]) < 0.5
+    batch = dataclasses.replace(BATCH, task=dataclasses.replace(BATCH.task, visible=visible))
+    stand = Stand(lambda x, t: x)
+    loss = float(make_composer_loss(stand, DiffusionConfig(), SEED)({}, batch, 0)[0])
+    _, _, shown, _, _ = stand.inputs[0]
+    expected = (visible & (ROLES == Role.TARGET)[..., None])[..., None]
+    np.testing.assert_array_equal(shown, np.where(expected, X0, 0))
+
+    wrong = Stand(lambda x, t: x + 100.0 * expected)  # wrong only where it is not asked
+    assert float(make_composer_loss(wrong, DiffusionConfig(), SEED)({}, batch, 0)[0]) == loss
+    denoise = make_denoiser(
+        make_predictor(stand, {}), DiffusionConfig(), X0, batch.task, batch.text
+    )
+    estimate = denoise(X0 + 1.0, jnp.full(ROLES.shape, 0.5))
+    mask = np.broadcast_to(expected, X0.shape)
+    np.testing.assert_array_equal(estimate[mask], X0[mask])
+    assert (estimate[~mask] != X0[~mask]).all()

@@ -100,7 +100,7 @@ def averaged_weights(hide: bool) -> PyTree:
 
 @jax.jit
 def sample(params, x, times, task, text):
-    denoise = make_denoiser(make_predictor(MODEL, params), DIFFUSION, task, text)
+    denoise = make_denoiser(make_predictor(MODEL, params), DIFFUSION, x, task, text)
     return samplers.sample(denoise, x, times, samplers.DPMSolverPP2M(schedule=DIFFUSION.schedule))
 
 
