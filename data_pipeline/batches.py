@@ -3,7 +3,8 @@
 Song and task are separate. Example i belongs to step s = i // global batch;
 
 (1) its window is entry i of a seeded permutation of all windows, reshuffled every epoch (Grain);
-(2) its task is drawn by the curriculum from (seed, i) with the weights of the stage s is in;
+(2) its task (roles, what is shown, mode) is drawn by the curriculum from (seed, i) with the
+    weights of the stage s is in;
 (3) host h of H reads the slots h x B/H .. (h + 1) x B/H - 1 of every step.
 
 So the position is the step alone: nothing has to be saved to resume, and the number of hosts may
@@ -19,7 +20,9 @@ import grain
 import jax
 import numpy as np
 
-from data_pipeline.curriculum import Curriculum, stream
+from data_pipeline.curriculum import Curriculum
+from data_pipeline.kinds import Kind
+from data_pipeline.streams import stream
 from data_pipeline.windows import Window, Windows
 from jen1composer.diffusion.batch import Batch, Task, Text
 from jen1composer.errors import BadInput, require
@@ -65,6 +68,8 @@ class TaskMixture(grain.MapDataset[Batch]):
     """Element p is the host's p-th example: a `Batch` of one, without its batch axis."""
 
     def __init__(self, windows: Windows, curriculum: Curriculum, order: Order):
+        """Raises BadInput where the windows are too short for the spans of the curriculum."""
+        curriculum.kinds.check(windows.num_frames)
         # grain's stubs want a RandomAccessDataSource; `Windows` is one by its two methods.
         source = grain.MapDataset.source(cast(Any, windows))
         permutation = source.shuffle(seed=order.seed).repeat()  # (1)
@@ -81,31 +86,25 @@ class TaskMixture(grain.MapDataset[Batch]):
             return self.slice(position)
         order = self._order
         index = order.example_index(position)
-        roles = self._curriculum.draw(order.seed, index, index // order.global_batch)  # (2)
+        step, num_frames = index // order.global_batch, self._windows.num_frames
+        task = self._curriculum.draw(order.seed, index, step, num_frames)  # (2)
         window = cast(Window, self._parent[index])
-        return example(self._windows, window, roles, index, order.seed)
+        return example(self._windows, window, task, index, order.seed)
 
 
-def example(
-    windows: Windows, window: Window, roles: np.ndarray, index: int, seed: int | None
-) -> Batch:
-    """One example without a batch axis; not jittered where `seed` is None."""
+def example(windows: Windows, window: Window, task: Task, index: int, seed: int | None) -> Batch:
+    """One example, like `task` without a batch axis; not jittered where `seed` is None."""
     tables = windows.latents.text
-    row, task = windows.prompt_row(window), task_id(roles.tolist())
-    latents = windows.read(window, 0 if seed is None else windows.jitter(seed, index))
+    row, targets = windows.prompt_row(window), task_id(task.roles.tolist())
     return Batch(
-        latents=latents,
-        task=Task(
-            roles=np.asarray(roles, np.int32),
-            visible=np.zeros(latents.shape[:2], bool),
-            causal=np.zeros((), bool),
-        ),
+        latents=windows.read(window, 0 if seed is None else windows.jitter(seed, index)),
+        task=task,
         text=Text(
             prompt=tables.prompt[row],
             prompt_mask=tables.prompt_mask[row],
             use_prompt=np.array(bool(windows.prompt(window))),  # As generation has it.
-            prefix=tables.prefix[task],
-            prefix_mask=tables.prefix_mask[task],
+            prefix=tables.prefix[targets],
+            prefix_mask=tables.prefix_mask[targets],
         ),
         index=np.array(index, np.uint32),
     )
@@ -123,18 +122,30 @@ def batches(
 
 
 def fixed_batches(
-    windows: Windows, curriculum: Curriculum, *, batch: int, num_batches: int, seed: int
+    windows: Windows,
+    curriculum: Curriculum,
+    *,
+    batch: int,
+    num_batches: int,
+    seed: int,
+    kind: Kind = Kind.TEXT,
+    p_causal: float = 0.0,
 ) -> list[Batch]:
     """The same batches every time, for validation: windows evenly spread, tasks of the last stage.
 
-    Example indices count from 0, so the noise is the same every time too.
+    All tasks are of one kind, text in both directions unless told otherwise: losses of different
+    kinds are not to be compared. Windows, roles and noise are the same whatever the kind; example
+    indices count from 0, so the noise is the same every time too.
+
+    Raises BadInput where the windows are too short for the spans of `kind`.
     """
+    of_kind = dataclasses.replace(curriculum, kinds=curriculum.kinds.only(kind, p_causal))
     count = batch * num_batches
     last_step = sum(stage.steps for stage in curriculum.stages)
     return _stacked(
         windows,
         [windows[i * len(windows) // count] for i in range(count)],
-        [curriculum.draw(seed, i, last_step) for i in range(count)],
+        [of_kind.draw(seed, i, last_step, windows.num_frames) for i in range(count)],
         batch,
     )
 
@@ -153,16 +164,20 @@ def stranger_batches(windows: Windows, batches: Sequence[Batch], *, seed: int) -
         if not others:
             raise BadInput(f'{windows.latents.folder}: one song; allowed is two or more')
         chosen.append(others[stream(seed, i, 'jitter').integers(len(others))])
-    roles = [row for b in batches for row in b.task.roles]
-    return _stacked(windows, chosen, roles, batch)
+    tasks = [
+        Task(roles=roles, visible=visible, causal=causal)
+        for task in (b.task for b in batches)
+        for roles, visible, causal in zip(task.roles, task.visible, task.causal, strict=True)
+    ]
+    return _stacked(windows, chosen, tasks, batch)
 
 
 def _stacked(
-    windows: Windows, places: Sequence[Window], roles: Sequence[np.ndarray], batch: int
+    windows: Windows, places: Sequence[Window], tasks: Sequence[Task], batch: int
 ) -> list[Batch]:
     singles = [
-        example(windows, place, row, i, seed=None)
-        for i, (place, row) in enumerate(zip(places, roles, strict=True))
+        example(windows, place, task, i, seed=None)
+        for i, (place, task) in enumerate(zip(places, tasks, strict=True))
     ]
     return [
         jax.tree.map(lambda *leaves: np.stack(leaves), *singles[start : start + batch])

@@ -9,8 +9,11 @@ Stage s of the training asks for up to n_s targets at once. With K tracks:
 
 so  P(roles) = P(k) / C(K, k) x p_given^(number given) x (1 - p_given)^(number marginal).
 
+(4) text, inpainting or     drawn apart (`kinds`), whatever the roles and in every stage alike:
+    continuation            P(roles, kind) = P(roles) x P(kind)
+
 (JEN-1 Composer moves from one-track to all-track generation; the weights are ours.)
-The draw for example i uses its own counter-based random stream, so any example can be asked for
+The draws for example i use its own random streams (`streams`), so any example can be asked for
 alone, in any order, on any host, and no task is tied to a slot of the batch.
 """
 
@@ -19,6 +22,9 @@ import math
 
 import numpy as np
 
+from data_pipeline.kinds import Kind, Kinds
+from data_pipeline.streams import stream
+from jen1composer.diffusion.batch import Task
 from jen1composer.errors import BadInput
 from jen1composer.tracks import Role
 
@@ -39,6 +45,7 @@ class Curriculum:
     stages: tuple[Stage, ...]
     newest_share: float = 0.5
     p_given: float = 0.5
+    kinds: Kinds = dataclasses.field(default_factory=Kinds)
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -71,8 +78,10 @@ class Curriculum:
         weights[most - 1] = 1 - weights.sum()
         return weights
 
-    def probability(self, roles: tuple[int, ...], stage: int) -> float:
-        """P(roles) in a stage."""
+    def probability(self, roles: tuple[int, ...], stage: int, kind: Kind | None = None) -> float:
+        """P(roles) in a stage; with `kind`, P(roles, kind)."""
+        if kind is not None:
+            return self.probability(roles, stage) * self.kinds.share(kind)  # (4)
         counts = {role: sum(r == role for r in roles) for role in Role}
         targets = counts[Role.TARGET]
         if targets == 0:
@@ -81,7 +90,7 @@ class Curriculum:
         given = self.p_given ** counts[Role.CONDITION]
         return float(of_set * given * (1 - self.p_given) ** counts[Role.MARGINAL])
 
-    def draw(self, seed: int, index: int, step: int) -> np.ndarray:
+    def draw_roles(self, seed: int, index: int, step: int) -> np.ndarray:
         """The roles of example `index`, int32 `[track]`."""
         # Drawn whole, whatever is used of it, so that each decision has its own place.
         u = stream(seed, index, 'task').random(1 + 2 * self.num_tracks)
@@ -93,12 +102,12 @@ class Curriculum:
         roles[order[:count]] = Role.TARGET
         return roles
 
+    def draw(self, seed: int, index: int, step: int, num_frames: int) -> Task:
+        """The task of example `index`, of `num_frames`; without a batch axis.
 
-_STREAMS = ('task', 'jitter')
-
-
-def stream(seed: int, index: int, name: str) -> np.random.Generator:
-    """A random stream of its own for (seed, index, name), by a counter-based generator."""
-    key = np.array([seed, index], np.uint64)
-    counter = np.array([0, 0, 0, _STREAMS.index(name)], np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+        Raises BadInput where the window is too short to be hidden in part (`Kinds.check`).
+        """
+        roles = self.draw_roles(seed, index, step)
+        kind, causal = self.kinds.draw(seed, index)  # (4)
+        visible = self.kinds.visible(kind, roles == Role.TARGET, num_frames, seed=seed, index=index)
+        return Task(roles=roles, visible=visible, causal=np.array(causal))

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_pipeline.curriculum import stream
 from data_pipeline.latents import Latents
+from data_pipeline.streams import stream
 from jen1composer.errors import BadInput, require
 
 

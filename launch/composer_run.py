@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from data_pipeline.batches import Order, batches, fixed_batches
 from data_pipeline.curriculum import Curriculum, Stage
+from data_pipeline.kinds import Kinds
 from data_pipeline.latents import Latents
 from data_pipeline.windows import Windows
 from jen1composer.diffusion.batch import Batch
@@ -68,7 +69,20 @@ def make_curriculum(config: ConfigDict, num_tracks: int) -> Curriculum:
         stages=tuple(Stage(steps=count, max_targets=most) for count, most in stages),
         newest_share=config.newest_share,
         p_given=config.p_given,
+        kinds=make_kinds(config),
     )
+
+
+def make_kinds(config: ConfigDict) -> Kinds:
+    """The kinds of tasks in a config's section `curriculum`; text alone where it names none."""
+    names = ('p_causal', 'shared_span', 'min_span', 'max_span')
+    settings = {name: config[name] for name in names if name in config}
+    if 'kinds' in config:  # A list where it was read from a checkpoint.
+        settings['shares'] = tuple(config.kinds) if isinstance(config.kinds, list) else config.kinds
+    known = {'stage_steps', 'max_targets', 'newest_share', 'p_given', 'kinds', *names}
+    for name in config:
+        require(name in known, '--config.curriculum', name, f'are {", ".join(sorted(known))}')
+    return Kinds(**settings)
 
 
 def composer_run(config: ConfigDict) -> ComposerRun:

@@ -154,7 +154,7 @@ def task_shares(
 ) -> TaskShares:
     """Draws again what examples 0 .. batch x num_steps - 1 were asked, and counts."""
     steps = np.arange(num_steps).repeat(batch)
-    roles = np.array([curriculum.draw(seed, i, int(step)) for i, step in enumerate(steps)])
+    roles = np.array([curriculum.draw_roles(seed, i, int(step)) for i, step in enumerate(steps)])
     targets = (roles == Role.TARGET).sum(axis=1)  # [example]
     given = (roles == Role.CONDITION).sum(axis=1)
     counts = np.arange(1, curriculum.num_tracks + 1)
@@ -195,8 +195,10 @@ def measure_validation(
     loss_at = functools.partial(compiled, composer.params)
     zero_at = make_zero_loss_at(diffusion, VALIDATION_SEED)
     num_frames = composer.spec.window_frames
-    sizes = {'batch': BATCH, 'num_batches': num_batches, 'seed': VALIDATION_SEED}
-    by_time = fixed_batches(Windows(latents, ['validation'], num_frames), curriculum, **sizes)
+    fixed = functools.partial(
+        fixed_batches, batch=BATCH, num_batches=num_batches, seed=VALIDATION_SEED
+    )
+    by_time = fixed(Windows(latents, ['validation'], num_frames), curriculum)
 
     held_out = Windows(latents, ['validation', 'test'], num_frames)
     most = max(1, curriculum.num_tracks // 2)
@@ -205,7 +207,7 @@ def measure_validation(
         stages=(Stage(steps=1, max_targets=most),),
         p_given=1.0,
     )
-    true = fixed_batches(held_out, all_given, **sizes)
+    true = fixed(held_out, all_given)
     strangers = stranger_batches(held_out, true, seed=VALIDATION_SEED)
     return Validation(
         times=bin_centres(TIME_BINS).tolist(),

@@ -1,6 +1,8 @@
 """Batches: a function of the step, whatever the hosts and threads; each window once an epoch."""
 
+import dataclasses
 import itertools
+import operator
 
 import jax
 import numpy as np
@@ -15,6 +17,7 @@ from data_pipeline.batches import (
     stranger_batches,
 )
 from data_pipeline.curriculum import Curriculum, Stage
+from data_pipeline.kinds import Kind, Kinds
 from data_pipeline.windows import Windows
 from jen1composer.errors import BadInput
 from jen1composer.tracks import Role, task_id
@@ -23,6 +26,7 @@ from tests.data_pipeline import latent_folder as small
 CURRICULUM = Curriculum(
     num_tracks=4, stages=(Stage(steps=4, max_targets=1), Stage(steps=6, max_targets=4))
 )
+ALL_KINDS = dataclasses.replace(CURRICULUM, kinds=Kinds(shares=(1, 1, 1), p_causal=0.5))
 ORDER = Order(seed=7, global_batch=8, total_steps=10)
 
 
@@ -33,12 +37,20 @@ def windows(tmp_path_factory):
     return Windows(latents, ['train'], 8)
 
 
-def read(windows, order=ORDER, first_step=0, threads=2):
-    return list(batches(windows, CURRICULUM, order, first_step=first_step, threads=threads))
+def read(windows, order=ORDER, first_step=0, threads=2, curriculum=ALL_KINDS):
+    return list(batches(windows, curriculum, order, first_step=first_step, threads=threads))
 
 
 def assert_equal(left, right):
     jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def bare(batch):
+    """The batch as it is where its targets are made whole, in both directions."""
+    visible, causal = np.zeros_like(batch.task.visible), np.zeros_like(batch.task.causal)
+    return dataclasses.replace(
+        batch, task=dataclasses.replace(batch.task, visible=visible, causal=causal)
+    )
 
 
 def test_a_batch_has_every_part_in_its_shape(windows):
@@ -94,10 +106,10 @@ def test_the_task_comes_from_the_curriculum_and_the_text_from_task_and_song(wind
     for step, batch in enumerate(read(windows)):
         assert (batch.index == np.arange(8) + 8 * step).all()
         for row, index in enumerate(batch.index):
-            roles = CURRICULUM.draw(ORDER.seed, int(index), step)
-            np.testing.assert_array_equal(batch.task.roles[row], roles)
+            task = ALL_KINDS.draw(ORDER.seed, int(index), step, 8)
+            assert_equal(jax.tree.map(operator.itemgetter(row), batch.task), task)
             np.testing.assert_array_equal(
-                batch.text.prefix[row], tables.prefix[task_id(roles.tolist())]
+                batch.text.prefix[row], tables.prefix[task_id(task.roles.tolist())]
             )
             assert any((batch.text.prompt[row] == states).all() for states in tables.prompt)
 
@@ -111,13 +123,78 @@ def test_song_and_task_are_drawn_apart(windows):
     assert any((a.task.roles != b.task.roles).any() for a, b in zip(mine, theirs, strict=True))
 
 
+def test_kinds_change_nothing_but_what_is_shown_and_the_direction(windows):
+    whole = read(windows, curriculum=CURRICULUM)
+    assert_equal(whole, [bare(batch) for batch in whole])
+    with_kinds = read(windows)
+    assert_equal([bare(batch) for batch in with_kinds], whole)
+    assert any(batch.task.visible.any() for batch in with_kinds)
+    assert any(batch.task.causal.any() for batch in with_kinds)
+
+
+def test_what_an_example_shows_depends_on_neither_batch_nor_hosts(windows):
+    """In one stage, that is: the roles depend on the step."""
+    curriculum = Curriculum(
+        num_tracks=4, stages=(Stage(steps=40, max_targets=4),), kinds=ALL_KINDS.kinds
+    )
+
+    def tasks(global_batch, hosts):
+        found = {}
+        for host in range(hosts):
+            order = Order(
+                seed=7,
+                global_batch=global_batch,
+                total_steps=48 // global_batch,
+                host=host,
+                hosts=hosts,
+            )
+            for batch in read(windows, order, curriculum=curriculum):
+                rows = zip(batch.task.roles, batch.task.visible, batch.task.causal, strict=True)
+                found |= dict(zip(batch.index.tolist(), rows, strict=True))
+        return [found[i] for i in range(48)]
+
+    alone = tasks(1, 1)
+    for global_batch, hosts in ((8, 1), (8, 4), (16, 2)):
+        assert_equal(tasks(global_batch, hosts), alone)
+
+
+def test_fixed_batches_are_of_one_kind_and_otherwise_the_same(windows):
+    validation = Windows(windows.latents, ['validation'], 8)
+    sizes = {'batch': 4, 'num_batches': 3, 'seed': 1}
+    text = fixed_batches(validation, CURRICULUM, **sizes)
+    assert_equal(fixed_batches(validation, ALL_KINDS, **sizes), text)
+    assert_equal([bare(batch) for batch in text], text)
+    for kind, causal in ((Kind.INPAINTING, False), (Kind.CONTINUATION, True)):
+        of_kind = fixed_batches(validation, ALL_KINDS, **sizes, kind=kind)
+        assert_equal([bare(batch) for batch in of_kind], text)
+        assert_equal(fixed_batches(validation, CURRICULUM, **sizes, kind=kind), of_kind)
+        for batch in of_kind:
+            assert (batch.task.causal == causal).all()
+            is_target = batch.task.roles == Role.TARGET
+            np.testing.assert_array_equal(batch.task.visible.any(axis=2), is_target)
+            assert not batch.task.visible.all(axis=2).any()
+    causal_text = fixed_batches(validation, CURRICULUM, **sizes, p_causal=1.0)
+    assert_equal([bare(batch) for batch in causal_text], text)
+    assert all(batch.task.causal.all() for batch in causal_text)
+
+
+def test_windows_too_short_to_be_shown_in_part_are_refused(windows):
+    one_frame = Windows(windows.latents, ['train'], 1)
+    with pytest.raises(BadInput, match='window_frames: 1; allowed'):
+        TaskMixture(one_frame, ALL_KINDS, ORDER)
+    with pytest.raises(BadInput, match='window_frames: 1; allowed'):
+        fixed_batches(one_frame, CURRICULUM, batch=1, num_batches=1, seed=0, kind=Kind.CONTINUATION)
+    assert len(TaskMixture(one_frame, CURRICULUM, ORDER)) == 80
+
+
 def test_strangers_come_from_another_song_with_the_same_task(windows):
     validation = Windows(windows.latents, ['validation'], 8)
-    fixed = fixed_batches(validation, CURRICULUM, batch=4, num_batches=2, seed=0)
-    assert_equal(fixed, fixed_batches(validation, CURRICULUM, batch=4, num_batches=2, seed=0))
+    sizes = {'batch': 4, 'num_batches': 2, 'seed': 0, 'kind': Kind.INPAINTING}
+    fixed = fixed_batches(validation, CURRICULUM, **sizes)
+    assert_equal(fixed, fixed_batches(validation, CURRICULUM, **sizes))
     strangers = stranger_batches(validation, fixed, seed=0)
     for batch, stranger in zip(fixed, strangers, strict=True):
-        assert_equal(batch.task.roles, stranger.task.roles)
+        assert_equal(batch.task, stranger.task)
         assert (batch.text.prompt != stranger.text.prompt).any(axis=(1, 2)).all()
     later = itertools.chain.from_iterable(b.task.roles for b in fixed)
     assert any((roles == Role.TARGET).sum() > 1 for roles in later)  # tasks of the last stage
@@ -133,7 +210,7 @@ def test_a_batch_that_hosts_cannot_share_and_too_many_examples_are_refused():
 def test_an_empty_prompt_is_no_prompt(tmp_path):
     prepared = small.prepare(tmp_path / 'data', {'a': ''})
     windows = Windows(small.write(tmp_path / 'latents', prepared), ['train'], 8)
-    roles = np.zeros(4, np.int32)
+    task = CURRICULUM.draw(0, 0, 0, 8)
     for window in windows.places:
         described = windows.latents.manifest.songs[window.song].id != 'a'
-        assert example(windows, window, roles, 0, seed=None).text.use_prompt == described
+        assert example(windows, window, task, 0, seed=None).text.use_prompt == described
