@@ -75,9 +75,10 @@ def get_config(arg: str = '') -> ConfigDict:
     config.loop.evaluate_every = 150 if quick else 500
     config.loop.save_every_s = 30.0
 
-    # Training songs that the whitening is fitted on, whole, and evenly spaced where there are more;
-    # crops that the held-out report is about.
+    # Songs that the whitening is fitted on, whole, and evenly spaced where there are more; latent
+    # channels it leaves, those of largest variance; crops that the held-out report is about.
     config.whitening_songs = 1000
+    config.whitening_channels = 0  # all
     config.heldout = ConfigDict()
     config.heldout.seconds = 4.0
     config.heldout.crops = 8 if quick else 32  # of each split

@@ -18,6 +18,7 @@ from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.log_mel import SIZE, log_mel, log_mel_distance
 from jen1composer.evaluation.reconstruction import reconstruction_report
 from jen1composer.models.autoencoder import STEREO, Autoencoder, AutoencoderConfig
+from jen1composer.models.whitening import LatentStatistics
 from jen1composer.sharding.mesh import check_batch, make_mesh
 from jen1composer.sharding.rules import strategy
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
@@ -31,7 +32,8 @@ from jen1composer.training.state import PyTree, TrainState
 from launch.config_sections import require_sections
 
 SECTIONS = ('data', 'crop_frames', 'model.', 'task.', 'losses.', 'optimizer.', 'heldout.')
-AFTER_TRAINING = ('whitening_songs', 'heldout')  # what the codec and the report are made with
+# What the codec and the report are made with.
+AFTER_TRAINING = ('whitening_songs', 'whitening_channels', 'heldout')
 NOT_IDENTITY = ('data', 'loop', 'sharding', *AFTER_TRAINING)  # may change on a resume
 HELDOUT_SEED, NOISE_SEED = 1, 2  # apart from the seed of the run, so that runs are compared
 
@@ -57,20 +59,28 @@ class AutoencoderRun:
     def _decoded(self) -> Callable[..., jax.Array]:
         return jax.jit(self.model.apply)  # once, so that it is compiled once
 
-    def codec(
+    def statistics(
         self,
         params: PyTree,
+        split: str,
         show: Callable[[Sequence[Song]], Iterable[Song]] = lambda songs: songs,
-    ) -> Codec:
-        """Whitens the latents of whole training songs; `show` wraps the songs to show progress.
+    ) -> LatentStatistics:
+        """Sums over the latents of whole songs, not whitened; `show` wraps the songs.
 
-        Beyond `config.whitening_songs` it takes so many, evenly spaced among the training songs.
+        Beyond `config.whitening_songs` it takes so many, evenly spaced among those of the split.
         """
-        songs = self.data.songs('train')
+        songs = self.data.songs(split)
         count = min(len(songs), self.config.whitening_songs)
         songs = [songs[i * len(songs) // count] for i in range(count)]
         sounds = (self.data.read(song, 0, song.num_samples)[None] for song in show(songs))
-        return Codec.fit(self.model.config, jax.device_get(params), sounds)
+        return self._plain(params).statistics(sounds)
+
+    def codec(self, params: PyTree, statistics: LatentStatistics) -> Codec:
+        """The codec of the trained weights that whitens what `statistics` were gathered from."""
+        return self._plain(params).whitened(statistics, self.config.whitening_channels)
+
+    def _plain(self, params: PyTree) -> Codec:
+        return Codec.plain(self.model.config, jax.device_get(params))
 
     @property
     def after_training(self) -> Mapping[str, Any]:
@@ -140,6 +150,7 @@ def _check_values(config: ConfigDict, model: AutoencoderConfig) -> None:
         ('keep_silent', 0, 1),
         ('ema_decay', 0, 1),
         ('whitening_songs', 1, math.inf),
+        ('whitening_channels', 0, model.latent_channels),
         ('heldout.crops', 1, math.inf),
         # Whole frames, and at least a window of the log-mel spectrogram.
         ('heldout.seconds', -(-SIZE // model.hop_samples) * model.hop_samples / RATE, math.inf),

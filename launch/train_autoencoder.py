@@ -9,9 +9,11 @@ makes the codec and the report again where what the config says of these has cha
 
   WORKDIR/codec/         the weights and the whitening of their latents, for encode_latents
   WORKDIR/metrics.jsonl  each loss term, and the log-mel distance on validation songs
-  WORKDIR/heldout.json   what of unheard songs survives the codec, beside two baselines
+  WORKDIR/heldout.json   what of unheard songs survives the codec, beside two baselines, and how
+                         white the latents are of the songs that were fitted and of others
 """
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,7 @@ def main(argv: list[str]) -> None:
     del argv
     from etils import epath
 
+    from jen1composer.models.whitening import whiteness
     from jen1composer.training.codec import IN_WORKDIR
     from jen1composer.training.files import write_whole
     from jen1composer.training.run import run_training
@@ -51,7 +54,13 @@ def main(argv: list[str]) -> None:
 
     report_path = workdir / 'heldout.json'  # written last: where it is, all is done
     if _read(report_path).get('made_with') != assembled.after_training:
-        codec = assembled.codec(state.ema, lambda it: command.progress(it, 'whitening'))
+        sums = {
+            split: assembled.statistics(
+                state.ema, split, functools.partial(command.progress, desc=f'{split} latents')
+            )
+            for split in ('train', 'validation')
+        }
+        codec = assembled.codec(state.ema, sums['train'])
         codec.save(workdir / IN_WORKDIR)
         report = {
             'steps': int(state.step),
@@ -60,6 +69,7 @@ def main(argv: list[str]) -> None:
             'latent_channels': codec.latent_channels,
             'fingerprint': codec.fingerprint,
             **assembled.report(codec),
+            'whiteness': {split: whiteness(sums[split], codec.whitening) for split in sums},
             'made_with': assembled.after_training,
         }
         write_whole(report_path, (json.dumps(report, indent=1) + '\n').encode())

@@ -11,17 +11,18 @@ windows have one shape, so the network is compiled once.
     FOLDER/config.json         {"version", "autoencoder": the AutoencoderConfig}
     FOLDER/model.safetensors   'autoencoder/<path of the parameter>', 'whitening/<field>'
 
-The fingerprint is the SHA-256 of both files: it names exactly what the latents were made with.
+The fingerprint is the SHA-256 of both files: it names exactly what the latents were made with. The
+shape of 'whitening/whiten' says to how many channels the whitening cuts.
 
-The whitening is fitted on what is encoded, whole songs with their silence (`Codec.fit`): latents of
-these songs have zero mean and unit covariance, but for rounding and for the whitening's floor.
+The whitening is to be fitted on what is encoded, whole songs with their silence: the latents of
+these songs then have zero mean and unit covariance, but for rounding and for its floor.
 """
 
 import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -54,21 +55,29 @@ PyTree = Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Codec:
-    """A frozen autoencoder and its whitening; `params` is the tree without sharding boxes."""
+    """A frozen autoencoder and its whitening; `params` is the tree without sharding boxes.
+
+    It is made in two steps, `plain = Codec.plain(config, params)` and then
+    `plain.whitened(plain.statistics(songs))`.
+    """
 
     config: AutoencoderConfig
     params: PyTree
     whitening: Whitening
 
     @classmethod
-    def fit(
-        cls, config: AutoencoderConfig, params: PyTree, sounds: Iterable[np.ndarray]
-    ) -> 'Codec':
-        """The codec whose latents of `sounds`, each `[batch, track, sample, 2]`, are white."""
-        plain = cls(config=config, params=params, whitening=identity(config.latent_channels))
-        nothing = LatentStatistics.of(np.zeros((0, config.latent_channels)))
-        sums = sum((LatentStatistics.of(plain.encode(sound)) for sound in sounds), start=nothing)
-        return dataclasses.replace(plain, whitening=fit(sums))
+    def plain(cls, config: AutoencoderConfig, params: PyTree) -> 'Codec':
+        """The codec whose latents are the autoencoder's own."""
+        return cls(config=config, params=params, whitening=identity(config.latent_channels))
+
+    def statistics(self, sounds: Iterable[np.ndarray]) -> LatentStatistics:
+        """The sums over the latents of `sounds`, each `[batch, track, sample, 2]`."""
+        nothing = LatentStatistics.of(np.zeros((0, self.latent_channels)))
+        return sum((LatentStatistics.of(self.encode(sound)) for sound in sounds), start=nothing)
+
+    def whitened(self, statistics: LatentStatistics, keep: int = 0) -> 'Codec':
+        """This codec with the latents of `statistics` white, cut to `keep` channels (0: all)."""
+        return dataclasses.replace(self, whitening=fit(statistics, keep))
 
     @property
     def hop_samples(self) -> int:
@@ -76,7 +85,8 @@ class Codec:
 
     @property
     def latent_channels(self) -> int:
-        return self.config.latent_channels
+        """Channels of what `encode` returns: the autoencoder's, or fewer if the whitening cuts."""
+        return self.whitening.kept
 
     def encode(self, waveform: np.ndarray | jax.Array) -> np.ndarray:
         """White latents float32 `[batch, track, frame, channel]` of `[batch, track, sample, 2]`.
@@ -152,7 +162,7 @@ class Codec:
             raise BadInput(f"{path}: cannot be read ({error}); allowed is a codec's") from error
         except safetensors.SafetensorError as error:
             raise BadInput(f'{path}: cut short or not a safetensors file ({error})') from error
-        expected = _abstract(config)
+        expected = _abstract(config, _kept(arrays, config))
         for name in sorted(set(expected) | set(arrays)):
             wanted, found = _describe(expected.get(name)), _describe(arrays.get(name))
             if wanted != found:
@@ -217,14 +227,21 @@ def _flatten(params: PyTree, whitening: Whitening) -> dict[str, Any]:
     return traverse_util.flatten_dict(tree, sep='/')
 
 
-def _abstract(config: AutoencoderConfig) -> dict[str, jax.ShapeDtypeStruct]:
+def _kept(arrays: Mapping[str, np.ndarray], config: AutoencoderConfig) -> int:
+    """The channels that a saved whitening leaves, as far as its shape makes sense: else all."""
+    whiten = arrays.get('whitening/whiten')
+    fits = whiten is not None and whiten.ndim == 2 and whiten.shape[1] >= 1
+    return min(whiten.shape[1], config.latent_channels) if fits else config.latent_channels
+
+
+def _abstract(config: AutoencoderConfig, kept: int) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes of what a codec of this config holds, by name."""
 
     def codec() -> tuple[PyTree, Whitening]:
         sound = jnp.zeros((1, config.hop_samples, STEREO))
         params = nn.unbox(Autoencoder(config).init(jax.random.key(0), sound)['params'])
-        square = jnp.zeros((config.latent_channels,) * 2)
-        return params, Whitening(mean=square[0], whiten=square, unwhiten=square)
+        matrix = jnp.zeros((config.latent_channels, kept))
+        return params, Whitening(mean=matrix[:, 0], whiten=matrix, unwhiten=matrix.T)
 
     return _flatten(*jax.eval_shape(codec))
 

@@ -15,6 +15,7 @@ import pytest
 from configs import demo, demo_autoencoder
 from data_pipeline import records
 from jen1composer.errors import BadInput
+from jen1composer.models.whitening import whiteness
 from jen1composer.training.codec import Codec
 from jen1composer.training.metrics import read_metrics
 from jen1composer.training.run import run_training
@@ -63,7 +64,8 @@ def test_a_run_makes_a_codec_that_knows_its_latents(tmp_path):
     assert rows[-1]['step'] == 4
     assert rows[-1]['validation_log_mel_db'] > 0
 
-    codec = assembled.codec(state.ema)
+    sums = assembled.statistics(state.ema, 'train')
+    codec = assembled.codec(state.ema, sums)
     codec.save(tmp_path / 'run' / 'codec')
     report = assembled.report(Codec.load(tmp_path / 'run'))
     assert report.keys() == {'validation', 'test'}
@@ -72,6 +74,10 @@ def test_a_run_makes_a_codec_that_knows_its_latents(tmp_path):
     white = white.reshape(-1, codec.latent_channels)
     np.testing.assert_allclose(white.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(white.T @ white / len(white), np.eye(5), atol=1e-3)
+    assert whiteness(sums, codec.whitening)['largest_error'] < 0.02
+    unheard = whiteness(assembled.statistics(state.ema, 'validation'), codec.whitening)
+    assert unheard['frames'] == len(white)
+    assert unheard['largest_error'] > 0.02
 
     again = run_training(assembled.run, tmp_path / 'run')  # done: nothing changes
     jax.tree.map(np.testing.assert_array_equal, state.ema, again.ema)
@@ -89,7 +95,7 @@ def test_the_whitening_takes_songs_evenly(tmp_path):
     assembled = dataclasses.replace(assembled, config=config, data=data)
     seen = []
     params = nn.unbox(assembled.run.init_params())
-    assembled.codec(params, lambda songs: seen.extend(s.title for s in songs) or songs)
+    assembled.statistics(params, 'train', lambda it: seen.extend(s.title for s in it) or it)
     assert seen == ['0', '2', '5']
 
 
@@ -118,7 +124,12 @@ def test_what_is_done_is_kept_and_what_is_torn_or_asked_otherwise_is_made_again(
 
     report = workdir / 'heldout.json'
     first = train()
-    assert first['made_with'] == {'whitening_songs': 1000, 'heldout': {'seconds': 0.5, 'crops': 2}}
+    assert first['made_with'] == {
+        'whitening_songs': 1000,
+        'whitening_channels': 0,
+        'heldout': {'seconds': 0.5, 'crops': 2},
+    }
+    assert first['whiteness'].keys() == {'train', 'validation'}
     written = report.stat()
     assert train() == first
     assert report.stat() == written  # done: not made again
@@ -129,6 +140,7 @@ def test_what_is_done_is_kept_and_what_is_torn_or_asked_otherwise_is_made_again(
     assert longer['made_with']['heldout']['seconds'] == 0.8
     assert longer['test'] != first['test']
     assert (workdir / 'codec' / 'model.safetensors').stat() == codec
+    assert train('--config.whitening_channels=3')['latent_channels'] == 3
 
 
 @pytest.mark.parametrize(
@@ -138,6 +150,7 @@ def test_what_is_done_is_kept_and_what_is_torn_or_asked_otherwise_is_made_again(
         ('crop_frames', 0, 'is 1 or more'),
         ('keep_silent', 1.5, 'is 0 to 1'),
         ('whitening_songs', 0, 'is 1 or more'),
+        ('whitening_channels', 6, 'is 0 to 5'),
         ('heldout.crops', 0, 'is 1 or more'),
         ('heldout.seconds', 0.0427, 'is 0.04275 or more'),  # 57 frames of 36 samples
     ],

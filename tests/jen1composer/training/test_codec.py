@@ -16,6 +16,11 @@ from tests.jen1composer.tiny_codec import TINY, codec, sound
 HOP = TINY.hop_samples
 
 
+def fitted_on(songs, keep=0) -> Codec:
+    plain = Codec.plain(TINY, codec().params)
+    return plain.whitened(plain.statistics(songs), keep)
+
+
 @pytest.mark.parametrize('frames', [1, 32, 33, 63, 100])
 def test_windows_equal_the_whole(monkeypatch, frames):
     tiny = codec()
@@ -60,11 +65,24 @@ def test_the_sounds_it_was_fitted_on_are_white(monkeypatch):
     monkeypatch.setattr(codec_module, 'WINDOW_FRAMES', 32)
     songs = [sound(1, 2, samples, 2, seed=samples) for samples in (60 * HOP, 41 * HOP - 5)]
     songs[0][:, 1, 20 * HOP :] = 0  # much silence
-    fitted = Codec.fit(TINY, codec().params, songs)
+    fitted = fitted_on(songs)
     white = np.concatenate([fitted.encode(x).reshape(-1, TINY.latent_channels) for x in songs])
     assert len(white) == 2 * (60 + 41)
     np.testing.assert_allclose(white.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(white.T @ white / len(white), np.eye(5), atol=1e-3)
+
+
+def test_a_codec_that_cuts_is_saved_with_its_width(tmp_path):
+    x = sound(1, 2, 60 * HOP, 2)
+    cut = fitted_on([x], keep=3)
+    cut.save(tmp_path)
+    loaded = Codec.load(tmp_path)
+    assert loaded.latent_channels == 3
+    white = loaded.encode(x)
+    assert white.shape == (1, 2, 60, 3)
+    np.testing.assert_array_equal(white, cut.encode(x))
+    np.testing.assert_allclose(white, fitted_on([x]).encode(x)[..., :3], atol=1e-5)
+    assert loaded.decode(white).shape == x.shape
 
 
 def test_saving_what_is_there_touches_nothing_and_another_codec_replaces_it(tmp_path):
@@ -72,7 +90,7 @@ def test_saving_what_is_there_touches_nothing_and_another_codec_replaces_it(tmp_
     before = {path.name: path.stat() for path in tmp_path.iterdir()}
     codec().save(tmp_path)
     assert {path.name: path.stat() for path in tmp_path.iterdir()} == before
-    other = Codec.fit(TINY, codec().params, [sound(1, 1, 50 * HOP, 2)])
+    other = fitted_on([sound(1, 1, 50 * HOP, 2)])
     other.save(tmp_path)
     assert Codec.load(tmp_path).fingerprint == other.fingerprint
 
