@@ -142,11 +142,20 @@ def share_charts(shares: TaskShares) -> list[Chart]:
             dashed=True,
         ),
     ]
+    kinds = [
+        Line(label=kind, x=shares.steps, y=drawn_of_kind, colour=k, marked=True)
+        for k, (kind, drawn_of_kind) in enumerate(shares.kinds.items())
+    ]
+    kinds_set = [
+        Line(label='', x=shares.steps, y=[share] * len(shares.steps), colour=k, dashed=True)
+        for k, share in enumerate(shares.kinds_set.values())
+    ]
     return [
         Chart(
             title='Tasks drawn: how many tracks to make',
-            text='Share of the examples with so many targets; dashed, the set weights. Over a '
-            f'stage they are at most {shares.largest_sigma:.1f} standard errors apart.',
+            text='Share of the examples with so many targets; dashed, the set weights. These and '
+            f'the kinds below are at most {shares.largest_sigma:.1f} standard errors off: the '
+            'numbers of tracks over a stage, the kinds over the whole training.',
             svg=line_chart(
                 [*drawn, *wanted],
                 x_label='step',
@@ -164,6 +173,18 @@ def share_charts(shares: TaskShares) -> list[Chart]:
                 y_label='share of other tracks',
                 y_limits=(0, 1.05),
                 alt='Shares of given and of marginalised tracks over the steps',
+            ),
+        ),
+        Chart(
+            title='Tasks drawn: what is shown',
+            text='Share of the examples of each kind: tracks made from text, a hole in them '
+            '(inpainting) or their end (continuation); dashed, the set shares.',
+            svg=line_chart(
+                [*kinds, *kinds_set],
+                x_label='step',
+                y_label='share of examples',
+                y_limits=(0, 1.05),
+                alt='Shares of text, inpainting and continuation over the steps',
             ),
         ),
     ]

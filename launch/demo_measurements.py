@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from data_pipeline.batches import fixed_batches, stranger_batches
 from data_pipeline.curriculum import Curriculum, Stage
+from data_pipeline.kinds import Kind
 from data_pipeline.latents import LatentManifest, Latents
 from data_pipeline.records import SPLITS, Manifest, Prepared
 from data_pipeline.windows import Windows
@@ -56,7 +57,9 @@ class TaskShares:
     set: list[list[float]]
     given: list[float]  # [bin]: of tracks that are no target, given rather than marginalised
     p_given: float
-    largest_sigma: float  # the largest deviation of a stage's share, in standard errors
+    kinds: Mapping[str, list[float]]  # by kind, per bin: of examples
+    kinds_set: Mapping[str, float]
+    largest_sigma: float  # the largest deviation of a share from the set one, in standard errors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -165,9 +168,13 @@ def task_shares(
     edges = np.linspace(0, num_steps, min(num_bins, num_steps) + 1).round().astype(int)
     bins = [slice(a * batch, b * batch) for a, b in itertools.pairwise(edges)]
     others = curriculum.num_tracks - targets
+    drawn_kinds = [curriculum.kinds.draw(seed, i)[0] for i in range(len(steps))]
+    is_kind = np.array([[drawn == kind for kind in Kind] for drawn in drawn_kinds])
+    kind_shares = np.array([curriculum.kinds.share(kind) for kind in Kind])
+
+    of_stages = [(has_count[stage == number], row) for number, row in enumerate(weights)]
     sigmas = []
-    for number, wanted in enumerate(weights):
-        drawn = has_count[stage == number]
+    for drawn, wanted in [*of_stages, (is_kind, kind_shares)]:
         if len(drawn):
             error = np.sqrt(wanted * (1 - wanted) / len(drawn))
             off = np.abs(drawn.mean(axis=0) - wanted)
@@ -178,6 +185,11 @@ def task_shares(
         set=[weights[stage[part]].mean(axis=0).round(4).tolist() for part in bins],
         given=[round(float(given[p].sum() / max(1, others[p].sum())), 4) for p in bins],
         p_given=curriculum.p_given,
+        kinds={
+            kind: [round(float(is_kind[part, k].mean()), 4) for part in bins]
+            for k, kind in enumerate(Kind)
+        },
+        kinds_set={kind: round(curriculum.kinds.share(kind), 4) for kind in Kind},
         largest_sigma=round(float(max(sigmas)), 2),
     )
 

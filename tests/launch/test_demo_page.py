@@ -10,6 +10,7 @@ import pytest
 from configs import demo
 from data_pipeline.audio import read_audio
 from data_pipeline.curriculum import Curriculum, Stage
+from data_pipeline.kinds import Kinds
 from data_pipeline.latents import LatentManifest
 from data_pipeline.records import RATE, Prepared, write_manifest, write_song
 from jen1composer.errors import BadInput
@@ -121,6 +122,7 @@ CURRICULUM = Curriculum(
     num_tracks=4,
     stages=(Stage(steps=30, max_targets=1), Stage(steps=70, max_targets=4)),
     p_given=0.3,
+    kinds=Kinds(shares=(0.5, 0.3, 0.2)),
 )
 
 
@@ -140,6 +142,11 @@ def test_task_shares_are_those_that_were_set_within_their_error():
     assert 0 < shares.largest_sigma < 3.5
     assert np.mean(shares.given) == pytest.approx(0.3, abs=0.03)
     np.testing.assert_allclose(shares.steps, np.arange(5, 100, 10))
+    assert shares.kinds_set == {'text': 0.5, 'inpainting': 0.3, 'continuation': 0.2}
+    assert shares.kinds.keys() == shares.kinds_set.keys()
+    for kind, share in shares.kinds_set.items():
+        assert np.abs(np.array(shares.kinds[kind]) - share).max() < 4 * np.sqrt(0.25 / 320)
+        assert np.mean(shares.kinds[kind]) == pytest.approx(share, abs=0.03)
 
 
 def test_task_shares_of_a_shorter_run_are_its_beginning():
@@ -160,7 +167,7 @@ def test_training_seconds_are_the_sum_over_the_steps():
 
 def test_the_curriculum_is_that_of_the_run_that_wrote_the_checkpoint(tmp_path):
     config = demo.get_config()
-    config.curriculum.p_given, config.seed = 0.3, 7
+    config.curriculum.p_given, config.curriculum.kinds, config.seed = 0.3, (1, 2, 3), 7
     one = np.ones(1)
     checkpoints = Checkpoints(
         tmp_path / 'checkpoints', identity=flat_identity(config, ignore=NOT_IDENTITY)
