@@ -230,8 +230,9 @@ def _flatten(params: PyTree, whitening: Whitening) -> dict[str, Any]:
 def _kept(arrays: Mapping[str, np.ndarray], config: AutoencoderConfig) -> int:
     """The channels that a saved whitening leaves, as far as its shape makes sense: else all."""
     whiten = arrays.get('whitening/whiten')
-    fits = whiten is not None and whiten.ndim == 2 and whiten.shape[1] >= 1
-    return min(whiten.shape[1], config.latent_channels) if fits else config.latent_channels
+    if whiten is None or whiten.ndim != 2 or not 1 <= whiten.shape[1] <= config.latent_channels:
+        return config.latent_channels
+    return int(whiten.shape[1])
 
 
 def _abstract(config: AutoencoderConfig, kept: int) -> dict[str, jax.ShapeDtypeStruct]:
