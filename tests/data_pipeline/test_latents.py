@@ -1,11 +1,14 @@
 """Latents on disk: what is read is what was encoded, and only what belongs together."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data_pipeline.latents import Latents, clip_starts
+from data_pipeline.records import digest
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS, task_prefix
 from tests.data_pipeline import latent_folder as small
@@ -46,6 +49,46 @@ def test_each_text_is_stored_once_and_the_prefix_row_is_the_task_id(prepared, tm
         np.testing.assert_array_equal(latents.text.prefix[task], states[0, :length])
         np.testing.assert_array_equal(latents.text.prefix_mask[task], mask[0, :length])
         assert not mask[0, length:].any()  # nothing was cut
+    for row, prompt in enumerate(latents.manifest.prompts):
+        states, mask = small.encode_text([prompt])
+        np.testing.assert_array_equal(latents.text.prompt[row], states[0])
+        np.testing.assert_array_equal(latents.text.prompt_mask[row], mask[0])
+
+
+def test_prompt_and_prefix_go_through_the_encoder_once_and_apart(tmp_path):
+    prepared = small.prepare(tmp_path / 'data', prompts={'a': 'rock', 'b': 'rock', 'c': 'waltz'})
+    asked = []
+
+    def encode_text(texts):
+        asked.extend(texts)
+        return small.encode_text(texts)
+
+    small.write(tmp_path / 'latents', prepared, encode_text_states=encode_text)
+    prefixes = [task_prefix(TRACKS, task) for task in range(1, 16)]
+    assert sorted(asked) == sorted([*prefixes, 'rock', 'waltz', 'song d'])
+
+
+def test_the_text_encoders_name_is_kept_and_its_place_decides_nothing(prepared, tmp_path):
+    here = small.write(tmp_path, prepared, text_encoder='/models/flan-t5-base').manifest
+    moved = small.write(tmp_path, prepared, text_encoder='/other/flan-t5-base').manifest
+    assert (here.text_encoder, moved.text_encoder) == (
+        '/models/flan-t5-base',
+        '/other/flan-t5-base',
+    )
+    assert here.fingerprint == moved.fingerprint
+    with pytest.raises(BadInput, match='text_fingerprint is words, not others'):
+        small.write(tmp_path, prepared, text_fingerprint='others')
+
+
+def test_a_manifest_from_before_there_was_a_choice_is_minilms(prepared, tmp_path):
+    manifest = small.write(tmp_path, prepared).manifest
+    path = tmp_path / 'manifest.json'
+    old = json.loads(path.read_text())
+    del old['text_encoder']
+    path.write_text(json.dumps(old))
+    opened = Latents(tmp_path).manifest
+    assert opened.text_encoder == 'minilm'
+    assert opened.fingerprint == manifest.fingerprint == digest(old)  # a run goes on with them
 
 
 def test_an_interrupted_encoding_goes_on(prepared, tmp_path):

@@ -1,7 +1,8 @@
-"""The text encoder against published numbers, and how it treats length and company."""
+"""The text encoders against published numbers and a peer; how they treat length and company."""
 
 import hashlib
 import logging
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from jen1composer.errors import BadInput
 from jen1composer.training import text
+from tests.jen1composer import t5_recording
 
 SENTENCES = [
     'The weather is lovely today.',
@@ -103,6 +105,43 @@ def test_another_tokenizer_is_refused(tmp_path):
         file.write('\n')
     with pytest.raises(BadInput, match=r'tokenizer\.json has SHA-256'):
         text.load_minilm(folder=tmp_path)
+
+
+@pytest.fixture(scope='module', params=t5_recording.VARIANTS)
+def t5(request, tmp_path_factory):
+    """A T5 by its folder, and what transformers makes of some texts."""
+    folder = t5_recording.write_folder(tmp_path_factory.mktemp('t5'), request.param)
+    peer = t5_recording.part(t5_recording.read(), request.param)
+    return text.load_t5(folder, max_tokens=peer['text_mask'].shape[1]), peer
+
+
+def test_t5_makes_of_texts_what_transformers_does(t5, caplog):
+    encoder, peer = t5
+    with caplog.at_level(logging.WARNING, logger='absl'):
+        states, mask = encoder.encode(peer['texts'].tolist())
+    np.testing.assert_array_equal(mask, peer['text_mask'])
+    np.testing.assert_allclose(states[mask], peer['text_states'][mask], atol=1e-5)
+    np.testing.assert_array_equal(states[~mask], 0)
+    assert encoder.width == states.shape[-1] == peer['states'].shape[-1]
+    # A long text keeps its end mark, as there, and the cut is told.
+    assert mask.all(axis=1).tolist() == [False, False, True, False]
+    assert peer['text_ids'][2, -1] == encoder.tokenizer.token_to_id('</s>')
+    assert 'cut to 12' in caplog.text
+
+
+def test_text_encoders_are_found_by_name(t5, monkeypatch):
+    encoder, _ = t5
+    again = text.load_text_encoder(encoder.name, max_tokens=12)
+    assert (again.name, again.fingerprint) == (encoder.name, encoder.fingerprint)
+    folder = pathlib.Path(encoder.name)
+    monkeypatch.chdir(folder.parent)
+    assert text.load_text_encoder(folder.name).name == encoder.name  # found from elsewhere too
+    minilm = text.load_text_encoder('minilm', max_tokens=5)
+    assert (minilm.name, minilm.max_tokens, minilm.width) == ('minilm', 5, 384)
+    with pytest.raises(BadInput, match=r"text encoder: '/gone/t5' is no folder here; .*'minilm'"):
+        text.load_text_encoder('/gone/t5')
+    with pytest.raises(BadInput, match='max_tokens: 1; allowed are 2 and more'):
+        text.load_text_encoder(encoder.name, max_tokens=1)
 
 
 def test_the_package_is_read_but_not_imported():
