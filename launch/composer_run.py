@@ -169,6 +169,7 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         max_tokens=latents.text.prompt.shape[1],
         autoencoder_fingerprint=manifest.autoencoder_fingerprint,
         text_fingerprint=manifest.text_fingerprint,
+        text_encoder=manifest.text_encoder,
     )
     loss_at = make_loss_at(model, diffusion, VALIDATION_SEED)
     return ComposerRun(run=run, spec=spec, codec=codec, held_out=held_out, loss_at=loss_at)

@@ -23,6 +23,9 @@ _SECONDS = flags.DEFINE_float('seconds', 5.0, 'Length.')
 _STEPS = flags.DEFINE_integer('steps', 50, 'Steps of the sampler.')
 _GUIDANCE = flags.DEFINE_float('guidance', 1.5, 'Scale on the prompt; 1 is none.')
 _SEED = flags.DEFINE_integer('seed', 0, 'The same seed gives the same music.')
+_TEXT_ENCODER = flags.DEFINE_string(
+    'text_encoder', None, 'Where the T5 that the composer was trained with lies now, if it moved.'
+)
 _OUT = flags.DEFINE_string('out', None, 'Folder to write.')
 
 
@@ -37,7 +40,7 @@ def main(argv: list[str]) -> None:
 
     command.use_compilation_cache()
     out = command.folder('--out', _OUT.value)
-    composer = Composer.load(_CHECKPOINT.value)
+    composer = Composer.load(_CHECKPOINT.value, text_encoder=_TEXT_ENCODER.value)
     tracks = composer.spec.tracks
     given = {}
     for entry in _GIVEN.value:

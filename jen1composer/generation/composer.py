@@ -33,7 +33,7 @@ from jen1composer.tracks import SAMPLE_RATE, Role, task_id, task_prefix
 from jen1composer.training.checkpoints import restore_ema
 from jen1composer.training.codec import Codec
 from jen1composer.training.composer_step import DiffusionConfig, make_denoiser, make_predictor
-from jen1composer.training.text import TextEncoder, load_minilm
+from jen1composer.training.text import TextEncoder, load_text_encoder
 from jen1composer.training.workdir import ComposerSpec, read_spec
 
 
@@ -80,18 +80,24 @@ class Composer:
     text_encoder: TextEncoder
 
     @staticmethod
-    def load(workdir: epath.PathLike) -> 'Composer':
-        """Loads a workdir of launch.train_composer; raises BadInput for what is not one."""
+    def load(workdir: epath.PathLike, text_encoder: epath.PathLike | None = None) -> 'Composer':
+        """Loads a workdir of launch.train_composer; raises BadInput for what is not one.
+
+        `text_encoder` is the name of the text encoder it was trained with, where its folder moved.
+        """
         workdir = epath.Path(workdir)
         spec = read_spec(workdir)
         codec = Codec.load(workdir / 'autoencoder')
         if codec.fingerprint != spec.autoencoder_fingerprint:
             raise BadInput(f'{workdir}/autoencoder: not the one this composer was trained with')
-        text_encoder = load_minilm(max_tokens=spec.max_tokens)
-        if text_encoder.fingerprint != spec.text_fingerprint:
-            raise BadInput(f'{workdir}: was trained with another text encoder than is installed')
+        text = load_text_encoder(text_encoder or spec.text_encoder, max_tokens=spec.max_tokens)
+        if text.fingerprint != spec.text_fingerprint:
+            raise BadInput(
+                f'{workdir}: was trained with the text encoder {spec.text_encoder} of fingerprint '
+                f'{spec.text_fingerprint}; {text.name} has {text.fingerprint}'
+            )
         params, step = restore_ema(workdir / 'checkpoints')
-        return Composer(spec=spec, params=params, step=step, codec=codec, text_encoder=text_encoder)
+        return Composer(spec=spec, params=params, step=step, codec=codec, text_encoder=text)
 
     @property
     def num_parameters(self) -> int:

@@ -5,7 +5,7 @@
     DIR/checkpoints/     the training state, see `checkpoints`
     DIR/metrics.jsonl
 
-The text encoder comes from its package and is pinned by its hash.
+The text encoder comes from its package or its folder and is pinned by its hash.
 """
 
 import dataclasses
@@ -36,6 +36,7 @@ class ComposerSpec:
     max_tokens: int  # of a prompt
     autoencoder_fingerprint: str
     text_fingerprint: str
+    text_encoder: str = 'minilm'  # its name, see `training.text`
 
 
 def write_spec(workdir: epath.PathLike, spec: ComposerSpec) -> None:
