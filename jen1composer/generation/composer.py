@@ -206,7 +206,7 @@ def generate(
         model, diffusion, guidance, num_steps: static.
     """
     noise = request_noise(seeds, clean.shape[1:])
-    times = time_grid(task.roles, num_steps, diffusion.prediction.t_max)
+    times = time_grid(task.roles, num_steps, diffusion.prediction.t_max(diffusion.schedule))
     x = corrupt(clean, noise, jnp.ceil(times[0]), diffusion.schedule)  # clean or noise
     predict = guided(make_predictor(model, params), guidance, noise)
     stepper: Stepper = DPMSolverPP2M(schedule=diffusion.schedule)
