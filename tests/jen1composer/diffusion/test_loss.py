@@ -5,6 +5,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from jen1composer.diffusion.loss import example_loss, squared_error
 from jen1composer.tracks import Role
@@ -69,3 +72,41 @@ def test_nan_on_what_is_not_generated_reaches_neither_loss_nor_gradient():
     clean_value, clean_gradient = jax.value_and_grad(total)(output, target, task)
     assert value == clean_value
     np.testing.assert_array_equal(gradient, clean_gradient)
+
+
+@st.composite
+def tasks(draw) -> tiny.Task:
+    """Any roles with any frames visible, those of tracks that are no target as well."""
+    roles = draw(arrays(np.int32, ROLES.shape, elements=st.sampled_from([int(r) for r in Role])))
+    visible = draw(arrays(bool, (*ROLES.shape, FRAMES)))
+    return dataclasses.replace(tiny.make_task(roles, FRAMES), visible=visible)
+
+
+@given(tasks())
+def test_a_targets_error_is_the_plain_mean_over_its_hidden_frames(task):
+    output, target = output_and_target()
+    squares = (np.asarray(output, np.float64) - np.asarray(target, np.float64)) ** 2
+    errors = squared_error(output, target, task)
+    losses = example_loss(errors, task)
+    for row, roles in enumerate(task.roles):
+        of_targets = []
+        for k in np.flatnonzero(roles == Role.TARGET):
+            hidden = squares[row, k, ~task.visible[row, k]]
+            of_targets.append(hidden.mean() if len(hidden) else 0.0)
+            np.testing.assert_allclose(errors[row, k], of_targets[-1], rtol=1e-5)
+        expected = np.mean(of_targets) if of_targets else 0.0
+        np.testing.assert_allclose(losses[row], expected, rtol=1e-5)
+
+
+@given(tasks(), st.sampled_from([0.0, 1e30, np.inf, np.nan]), st.booleans())
+def test_whatever_stands_where_nothing_is_generated_changes_no_bit(task, junk, also_target):
+    """Of the loss and its gradient: in the output alone, or in what it is compared with as well."""
+    output, target = output_and_target()
+    counted = ((task.roles == Role.TARGET)[..., None] & ~task.visible)[..., None]
+    value_and_gradient = jax.value_and_grad(total)
+    dirty = jnp.where(counted, target, junk) if also_target else target
+    value, gradient = value_and_gradient(jnp.where(counted, output, junk), dirty, task)
+    clean_value, clean_gradient = value_and_gradient(output, target, task)
+    assert value == clean_value
+    np.testing.assert_array_equal(gradient, clean_gradient)
+    np.testing.assert_array_equal(np.asarray(gradient) != 0, np.broadcast_to(counted, output.shape))
