@@ -11,28 +11,25 @@ One request is one row: its noise is keyed by its seed, so it is the same in any
 """
 
 import dataclasses
-import functools
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
 from jen1composer.diffusion.batch import Task, Text
-from jen1composer.diffusion.corruption import corrupt
-from jen1composer.diffusion.guidance import Guidance, guided
-from jen1composer.diffusion.randomness import Draw, track_noise
-from jen1composer.diffusion.samplers import DPMSolverPP2M, Stepper, sample, time_grid
+from jen1composer.diffusion.guidance import Guidance
+from jen1composer.diffusion.samplers import time_grid
 from jen1composer.errors import BadInput
 from jen1composer.generation.request import Request
+from jen1composer.generation.sampling import generate
 from jen1composer.models.unet import UNet
 from jen1composer.tracks import SAMPLE_RATE, Role, task_id, task_prefix
 from jen1composer.training.checkpoints import restore_ema
 from jen1composer.training.codec import Codec
-from jen1composer.training.composer_step import DiffusionConfig, make_denoiser, make_predictor
+from jen1composer.training.composer_step import DiffusionConfig
 from jen1composer.training.text import TextEncoder, load_text_encoder
 from jen1composer.training.workdir import ComposerSpec, read_spec
 
@@ -93,8 +90,8 @@ class Composer:
         text = load_text_encoder(text_encoder or spec.text_encoder, max_tokens=spec.max_tokens)
         if text.fingerprint != spec.text_fingerprint:
             raise BadInput(
-                f'{workdir}: was trained with the text encoder {spec.text_encoder} of fingerprint '
-                f'{spec.text_fingerprint}; {text.name} has {text.fingerprint}'
+                f'{workdir}: was trained with text encoder {spec.text_encoder} of fingerprint '
+                f'{spec.text_fingerprint}; that of {text.name} is {text.fingerprint}'
             )
         params, step = restore_ema(workdir / 'checkpoints')
         return Composer(spec=spec, params=params, step=step, codec=codec, text_encoder=text)
@@ -122,12 +119,15 @@ class Composer:
             visible=np.zeros(clean.shape[:3], bool),
             causal=np.zeros(1, bool),
         )
-        guidance = Guidance(
+        guidance = Guidance.constant(
+            1,
             text=request.text_guidance if request.prompt else 1.0,
             given=tuple(
                 request.given_guidance if role == Role.CONDITION else 1.0 for role in roles
             ),
         )
+        diffusion = DiffusionConfig(prediction=self.spec.prediction)
+        t_max = diffusion.prediction.t_max(diffusion.schedule)
         latents = np.asarray(
             generate(
                 self.params,
@@ -135,10 +135,12 @@ class Composer:
                 task,
                 self._text(request.prompt, roles),
                 np.array([request.seed], np.uint32),
+                np.zeros(1, np.uint32),
+                guidance,
+                time_grid(np.array([roles]), request.num_steps, t_max),
                 model=UNet(self.spec.model),
-                diffusion=DiffusionConfig(prediction=self.spec.prediction),
-                guidance=guidance,
-                num_steps=request.num_steps,
+                diffusion=diffusion,
+                branches=guidance.branches,
             )
         )
         decoded = self.codec.decode(latents)  # [1, track, sample, 2]  (4)
@@ -180,43 +182,6 @@ class Composer:
             prefix=prefix,
             prefix_mask=prefix_mask,
         )
-
-
-@functools.partial(jax.jit, static_argnames=('model', 'diffusion', 'guidance', 'num_steps'))
-def generate(
-    params: Any,
-    clean: jax.Array,
-    task: Task,
-    text: Text,
-    seeds: jax.Array,
-    *,
-    model: UNet,
-    diffusion: DiffusionConfig,
-    guidance: Guidance,
-    num_steps: int,
-) -> jax.Array:
-    """Latents [batch, track, frame, channel] from those of the given tracks, (2) and (3).
-
-    Args:
-        params: averaged weights.
-        clean: [batch, track, frame, channel]; what it holds of tracks that are not given is unused.
-        task: roles of the tracks.
-        text: token states of prompt and prefix.
-        seeds: [batch] uint32, each keys the noise of its row.
-        model, diffusion, guidance, num_steps: static.
-    """
-    noise = request_noise(seeds, clean.shape[1:])
-    times = time_grid(task.roles, num_steps, diffusion.prediction.t_max(diffusion.schedule))
-    x = corrupt(clean, noise, jnp.ceil(times[0]), diffusion.schedule)  # clean or noise
-    predict = guided(make_predictor(model, params), guidance, noise)
-    stepper: Stepper = DPMSolverPP2M(schedule=diffusion.schedule)
-    return sample(make_denoiser(predict, diffusion, clean, task, text), x, times, stepper)
-
-
-def request_noise(seeds: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Noise `[batch, track, frame, channel]`: row b is a function of seeds[b] alone."""
-    first = jnp.zeros(1, jnp.uint32)  # a request is the only example of its seed
-    return jax.vmap(lambda seed: track_noise(seed, first, shape, Draw.GENERATION)[0])(seeds)
 
 
 def _fit(audio: np.ndarray, num_samples: int, name: str) -> np.ndarray:

@@ -51,10 +51,18 @@ def make_predictor(model: nn.Module, params: PyTree) -> Predictor:
     return predict
 
 
-def make_denoiser(
-    predict: Predictor, diffusion: DiffusionConfig, clean: jax.Array, task: Task, text: Text
-) -> Denoiser:
-    """The estimate of x_0 at (x, t) that samplers call.
+def make_estimator(predict: Predictor, diffusion: DiffusionConfig) -> Predictor:
+    """`predict`, whatever kind of prediction it makes, as an estimate of x_0."""
+
+    def estimate(x: jax.Array, t: jax.Array, shown: jax.Array, task: Task, text: Text) -> jax.Array:
+        alpha, sigma = diffusion.schedule.alpha_sigma(t)
+        return diffusion.prediction.to_x0(predict(x, t, shown, task, text), x, alpha, sigma)
+
+    return estimate
+
+
+def make_denoiser(estimate: Predictor, clean: jax.Array, task: Task, text: Text) -> Denoiser:
+    """The estimate of x_0 at (x, t) that samplers call, from one that is told everything.
 
     Where a target is visible, `clean` [batch, track, frame, channel] is the estimate: x then moves
     along alpha x_0 + sigma epsilon as it did in training, and arrives at the latents it was shown.
@@ -62,9 +70,7 @@ def make_denoiser(
     shown, visible = shown_latents(clean, task), is_shown(task)
 
     def denoise(x: jax.Array, t: jax.Array) -> jax.Array:
-        alpha, sigma = diffusion.schedule.alpha_sigma(t)
-        output = predict(x, t, shown, task, text)
-        return jnp.where(visible, shown, diffusion.prediction.to_x0(output, x, alpha, sigma))
+        return jnp.where(visible, shown, estimate(x, t, shown, task, text))
 
     return denoise
 

@@ -16,6 +16,7 @@ from jen1composer.training.composer_step import (
     DiffusionConfig,
     make_composer_loss,
     make_denoiser,
+    make_estimator,
     make_predictor,
     track_losses,
 )
@@ -137,9 +138,9 @@ def test_the_denoiser_of_an_oracle_returns_the_clean_latents(prediction):
     alpha, sigma = CosineSchedule().alpha_sigma(t)
     x = alpha[..., None, None] * X0 + sigma[..., None, None] * noise
     stand = Stand(oracle(prediction))
-    predict = make_predictor(stand, {})
     diffusion = DiffusionConfig(prediction=prediction)
-    denoise = make_denoiser(predict, diffusion, X0, BATCH.task, BATCH.text)
+    estimate = make_estimator(make_predictor(stand, {}), diffusion)
+    denoise = make_denoiser(estimate, X0, BATCH.task, BATCH.text)
     np.testing.assert_allclose(denoise(x, t), X0, atol=1e-5)
 
 
@@ -154,10 +155,9 @@ def test_where_a_target_is_visible_it_is_shown_costs_nothing_and_is_the_estimate
 
     wrong = Stand(lambda x, t: x + 100.0 * expected)  # wrong only where it is not asked
     assert float(make_composer_loss(wrong, DiffusionConfig(), SEED)({}, batch, 0)[0]) == loss
-    denoise = make_denoiser(
-        make_predictor(stand, {}), DiffusionConfig(), X0, batch.task, batch.text
-    )
-    estimate = denoise(X0 + 1.0, jnp.full(ROLES.shape, 0.5))
+    estimate = make_estimator(make_predictor(stand, {}), DiffusionConfig())
+    denoise = make_denoiser(estimate, X0, batch.task, batch.text)
+    found = denoise(X0 + 1.0, jnp.full(ROLES.shape, 0.5))
     mask = np.broadcast_to(expected, X0.shape)
-    np.testing.assert_array_equal(estimate[mask], X0[mask])
-    assert (estimate[~mask] != X0[~mask]).all()
+    np.testing.assert_array_equal(found[mask], X0[mask])
+    assert (found[~mask] != X0[~mask]).all()

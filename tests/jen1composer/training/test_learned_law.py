@@ -29,6 +29,7 @@ from jen1composer.training.composer_step import (
     DiffusionConfig,
     make_composer_loss,
     make_denoiser,
+    make_estimator,
     make_predictor,
 )
 from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
@@ -100,7 +101,8 @@ def averaged_weights(hide: bool) -> PyTree:
 
 @jax.jit
 def sample(params, x, times, task, text):
-    denoise = make_denoiser(make_predictor(MODEL, params), DIFFUSION, x, task, text)
+    estimate = make_estimator(make_predictor(MODEL, params), DIFFUSION)
+    denoise = make_denoiser(estimate, x, task, text)
     return samplers.sample(denoise, x, times, samplers.DPMSolverPP2M(schedule=DIFFUSION.schedule))
 
 

@@ -1,0 +1,77 @@
+"""The sampler's run, compiled once for every seed, scale and start.
+
+For row b of a batch, with its seed and its window (a long piece is made of several):
+
+(1) epsilon_b is a function of (seed_b, window_b) alone, so a row is the same in any batch
+(2) x at the first times is what `corrupt` makes of the clean latents there: a given track is as it
+    is, a marginal one is noise, and so is a target that starts at t_max; one that starts below it,
+    at t = s, is a variation of strength s of what it was
+(3) the sampler takes the targets from there to t = 0, guided; the other tracks stand still, and a
+    visible frame ends as the very latents that were shown
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jen1composer.diffusion.batch import Task, Text
+from jen1composer.diffusion.corruption import corrupt, is_shown
+from jen1composer.diffusion.guidance import Branches, Guidance, guided
+from jen1composer.diffusion.randomness import Draw, track_noise
+from jen1composer.diffusion.samplers import DPMSolverPP2M, Stepper, sample
+from jen1composer.models.unet import UNet
+from jen1composer.training.composer_step import (
+    DiffusionConfig,
+    make_denoiser,
+    make_estimator,
+    make_predictor,
+)
+
+
+@functools.partial(jax.jit, static_argnames=('model', 'diffusion', 'branches'))
+def generate(
+    params: Any,
+    clean: jax.Array,
+    task: Task,
+    text: Text,
+    seeds: jax.Array,
+    windows: jax.Array,
+    guidance: Guidance,
+    times: jax.Array,
+    *,
+    model: UNet,
+    diffusion: DiffusionConfig,
+    branches: Branches,
+) -> jax.Array:
+    """Latents [batch, track, frame, channel] of the targets; the other tracks as they stand.
+
+    Args:
+        params: averaged weights.
+        clean: [batch, track, frame, channel]: given tracks, visible frames, and what is varied;
+            what it holds elsewhere is unused.
+        task: roles, visible frames, and which rows are causal.
+        text: token states of prompt and prefix.
+        seeds, windows: [batch] uint32, the key of a row's noise.
+        guidance: scales, one for each row.
+        times: [step + 1, batch, track], see `samplers.time_grid`.
+        model, diffusion, branches: static.
+    """
+    noise = window_noise(seeds, windows, clean.shape[1:])  # (1)
+    from_noise = times[0] >= diffusion.prediction.t_max(diffusion.schedule)
+    x = corrupt(clean, noise, jnp.where(from_noise, 1.0, times[0]), diffusion.schedule)  # (2)
+    estimate = make_estimator(make_predictor(model, params), diffusion)
+    estimate = guided(estimate, guidance, branches, noise)
+    stepper: Stepper = DPMSolverPP2M(schedule=diffusion.schedule)
+    y = sample(make_denoiser(estimate, clean, task, text), x, times, stepper)  # (3)
+    return jnp.where(is_shown(task), clean, y)
+
+
+def window_noise(seeds: jax.Array, windows: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Equation (1): `[batch, track, frame, channel]`; `shape` is that of a row."""
+
+    def of_row(seed: jax.Array, window: jax.Array) -> jax.Array:
+        return track_noise(seed, window[None], shape, Draw.GENERATION)[0]
+
+    return jax.vmap(of_row)(jnp.asarray(seeds), jnp.asarray(windows))

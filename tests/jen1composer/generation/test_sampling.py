@@ -1,0 +1,122 @@
+"""The compiled run with random weights: what a row is made of, and what compiles nothing."""
+
+import jax
+import numpy as np
+import pytest
+
+from jen1composer.diffusion.guidance import Branches, Guidance
+from jen1composer.diffusion.samplers import time_grid
+from jen1composer.generation.sampling import generate, window_noise
+from jen1composer.models.unet import UNet
+from jen1composer.tracks import Role
+from jen1composer.training.composer_step import DiffusionConfig
+from tests import tiny
+
+MODEL = UNet(tiny.UNET)
+FRAMES = 8
+ROLES = np.array([[0, 0, 0, 0], [0, 2, 1, 0], [1, 0, 0, 2]])
+SHAPE = (4, FRAMES, tiny.UNET.latent_channels)
+CLEAN = np.random.default_rng(0).normal(size=(len(ROLES), *SHAPE)).astype(np.float32)
+ALL = [0, 1, 2]
+
+
+@pytest.fixture(scope='module')
+def params():
+    return tiny.randomised(tiny.init_params(tiny.UNET))
+
+
+def made(params, rows=ALL, *, seed=3, clean=CLEAN, visible=None, start=1.0, steps=3, **scales):
+    """The latents of `rows`, each with its own seed and window."""
+    task = tiny.make_task(ROLES[rows], FRAMES)
+    if visible is not None:
+        task.visible[:] = visible
+    guidance = Guidance.constant(len(rows), **{'given': (1.0,) * 4} | scales)
+    key = np.array(rows, np.uint32)
+    text = jax.tree.map(lambda leaf: leaf[rows], tiny.make_text(len(ROLES)))
+    return np.asarray(
+        generate(
+            params,
+            clean[rows],
+            task,
+            text,
+            seed + key,
+            5 * key,
+            guidance,
+            time_grid(ROLES[rows], steps, start),
+            model=MODEL,
+            diffusion=DiffusionConfig(),
+            branches=Branches(text=True, given=(0,)),
+        )
+    )
+
+
+def test_a_row_is_the_same_in_any_batch(params):
+    for row in ALL:
+        alone = made(params, [row], text=2.0)[0]
+        np.testing.assert_allclose(made(params, text=2.0)[row], alone, atol=1e-5)
+    # The noise itself is equal to the bit: nothing else of a row depends on its neighbours.
+    seeds, windows = np.array([3, 9, 5], np.uint32), np.array([0, 1, 7], np.uint32)
+    np.testing.assert_array_equal(
+        window_noise(seeds, windows, SHAPE)[2], window_noise(seeds[2:], windows[2:], SHAPE)[0]
+    )
+
+
+def test_seed_and_window_both_key_the_noise():
+    seeds, windows = np.meshgrid(np.arange(3, dtype=np.uint32), np.arange(3, dtype=np.uint32))
+    noise = window_noise(seeds.ravel(), windows.ravel(), SHAPE)
+    assert len(np.unique(noise)) == noise.size
+
+
+@pytest.mark.parametrize('content', [1e30, np.nan])
+def test_what_a_marginal_track_holds_cannot_change_anything(params, content):
+    marginal = (ROLES == Role.MARGINAL)[..., None, None]
+    spoiled = np.where(marginal, content, CLEAN).astype(np.float32)
+    numbers = {'text': 2.0, 'given': (1.5, 1.0, 1.0, 1.0)}
+    np.testing.assert_array_equal(
+        made(params, clean=spoiled, **numbers), made(params, clean=CLEAN, **numbers)
+    )
+
+
+def test_from_pure_noise_nothing_of_a_targets_latents_is_used_but_its_visible_frames(params):
+    visible = np.zeros((1, 4, FRAMES), bool)
+    visible[:, :2, :3] = True
+    target = (ROLES == Role.TARGET)[..., None, None]
+    other = np.where(target & ~visible[..., None], 7.0, CLEAN).astype(np.float32)
+    one, two = (made(params, clean=clean, visible=visible) for clean in (CLEAN, other))
+    np.testing.assert_array_equal(one, two)
+    shown = np.broadcast_to(target & visible[..., None], CLEAN.shape)
+    np.testing.assert_array_equal(one[shown], CLEAN[shown])
+    assert (one[np.broadcast_to(target, CLEAN.shape) & ~shown] != 7.0).all()
+
+
+def test_held_tracks_and_strength_zero_come_back_bit_for_bit(params):
+    target = np.broadcast_to((ROLES == Role.TARGET)[..., None, None], CLEAN.shape)
+    given = np.broadcast_to((ROLES == Role.CONDITION)[..., None, None], CLEAN.shape)
+    untouched = made(params, start=0.0, text=2.0)
+    np.testing.assert_array_equal(untouched[target], CLEAN[target])
+    np.testing.assert_array_equal(made(params, text=2.0)[given], CLEAN[given])
+
+
+def test_a_variation_leaves_more_the_weaker_it_is(params):
+    target = np.broadcast_to((ROLES == Role.TARGET)[..., None, None], CLEAN.shape)
+    strengths = (0.0, 0.25, 0.5, 0.75)
+    distances = [np.std((made(params, start=s) - CLEAN)[target]) for s in strengths]
+    assert (np.diff(distances) > 0).all()
+
+
+def test_new_seeds_scales_starts_and_spans_compile_nothing(params):
+    made(params)
+    before = generate._cache_size()
+    for number in range(1, 4):
+        made(
+            params,
+            seed=number,
+            visible=np.arange(FRAMES) < number,
+            start=number / 4,
+            text=float(number),
+            low=0.1 * number,
+            rescale=0.2 * number,
+        )
+    assert generate._cache_size() == before
+    made(params, steps=5)
+    assert generate._cache_size() == before + 1
