@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-PATH = Path(__file__).parents[1] / 'peers' / 't5.npz'
+from tests.peers import live
+
+PATH = live.HERE / 't5.npz'
 VARIANTS = ('gated', 'relu')
 
 Recording = Mapping[str, np.ndarray]

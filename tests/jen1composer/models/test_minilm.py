@@ -1,15 +1,17 @@
-"""The laws of the text encoder's network, at a tiny random size."""
+"""The laws of the text encoder's network, at a tiny random size, and transformers' BERT."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jen1composer.models.minilm import MiniLM
+from jen1composer.models.minilm import MiniLM, params_from_bert
+from tests.peers import live
 
 TINY = MiniLM(vocabulary=50, positions=12, width=16, hidden=32, heads=4, layers=2)
 TOKENS = np.array([[1, 7, 9, 2, 0, 0], [1, 3, 4, 5, 6, 2]], np.int32)
 MASK = TOKENS > 0
+RECORDING = live.HERE / 'minilm.npz'
 
 
 @pytest.fixture(scope='module')
@@ -20,6 +22,28 @@ def params():
 @jax.jit
 def states(params, tokens, mask):
     return TINY.apply({'params': params}, tokens, mask)
+
+
+def check_against_peer(path):
+    with np.load(path) as file:
+        peer = dict(file)
+    weights = {key.removeprefix('weights/'): value for key, value in peer.items() if '/' in key}
+    model = MiniLM(vocabulary=60, positions=24, width=24, hidden=40, heads=3, layers=3)
+    variables = {'params': params_from_bert(weights, model.layers)}
+    with jax.default_matmul_precision('highest'):
+        ours = jax.jit(model.apply)(variables, peer['tokens'], peer['mask'])
+    mask = peer['mask']
+    assert not mask.all()
+    np.testing.assert_allclose(ours[mask], peer['states'][mask], atol=1e-5)
+
+
+def test_states_are_those_of_transformers():
+    check_against_peer(RECORDING)
+
+
+@pytest.mark.peer
+def test_states_are_those_of_transformers_now(tmp_path):
+    check_against_peer(live.record('record_minilm.py', tmp_path / 'minilm.npz'))
 
 
 def test_padding_has_zero_states_and_the_rest_has_not(params):

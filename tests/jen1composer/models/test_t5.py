@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import os
-import subprocess
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +20,7 @@ from jen1composer.models.t5 import (
 from jen1composer.training.state import parameter_count
 from jen1composer.training.t5_folder import read_t5
 from tests.jen1composer import t5_recording
+from tests.peers import live
 
 TINY = T5Config(
     vocab_size=50,
@@ -47,15 +46,9 @@ def states(params, tokens, mask):
 
 
 @pytest.fixture(scope='module')
-def live(tmp_path_factory):
-    """A recording made now, by the environment that PEER_PYTHON names."""
-    python = os.environ.get('PEER_PYTHON')
-    if not python:
-        pytest.skip('PEER_PYTHON names no Python with PyTorch and transformers')
-    path = tmp_path_factory.mktemp('peer') / 't5.npz'
-    script = t5_recording.PATH.with_name('record_t5.py')
-    subprocess.run([python, str(script), str(path)], check=True)
-    return t5_recording.read(path)
+def recorded_now(tmp_path_factory):
+    out = tmp_path_factory.mktemp('peer') / 't5.npz'
+    return t5_recording.read(live.record('record_t5.py', out))
 
 
 def check_against_peer(recording, variant, folder):
@@ -78,8 +71,8 @@ def test_states_are_those_of_transformers(variant, tmp_path):
 
 @pytest.mark.peer
 @pytest.mark.parametrize('variant', t5_recording.VARIANTS)
-def test_states_are_those_of_transformers_now(variant, tmp_path, live):
-    check_against_peer(live, variant, tmp_path)
+def test_states_are_those_of_transformers_now(variant, tmp_path, recorded_now):
+    check_against_peer(recorded_now, variant, tmp_path)
 
 
 @pytest.mark.parametrize('variant', t5_recording.VARIANTS)
