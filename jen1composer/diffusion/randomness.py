@@ -21,6 +21,7 @@ class Draw(enum.IntEnum):
     LATENT_MASK = 3
     LATENT_NOISE = 4
     GENERATION = 5
+    STEP = 6
 
 
 def example_keys(seed: Seed, index: jax.Array, draw: Draw) -> jax.Array:
@@ -44,6 +45,19 @@ def track_noise(
         return jax.vmap(lambda k: jax.random.normal(k, (num_frames, num_channels)))(keys)
 
     return jax.vmap(of_example)(example_keys(seed, index, draw))
+
+
+def step_noise(seeds: jax.Array, steps: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Noise `[batch, track, frame, channel]` that a stochastic sampler adds in one step.
+
+    Row b is a function of (seeds[b], steps[b]), uint32 [batch] both, and of the track, so rows at
+    different steps share a batch.
+    """
+
+    def of_row(seed: jax.Array, step: jax.Array) -> jax.Array:
+        return track_noise(seed, step[None], shape, Draw.STEP)[0]
+
+    return jax.vmap(of_row)(seeds, steps)
 
 
 def uniform_time(seed: Seed, index: jax.Array) -> jax.Array:

@@ -20,7 +20,8 @@ from jen1composer.diffusion.batch import Task, Text
 from jen1composer.diffusion.corruption import corrupt, is_shown
 from jen1composer.diffusion.guidance import Branches, Guidance, guided
 from jen1composer.diffusion.randomness import Draw, track_noise
-from jen1composer.diffusion.samplers import DPMSolverPP2M, Stepper, sample
+from jen1composer.diffusion.samplers import Stepper, sample
+from jen1composer.diffusion.solvers import DPMSolverPP2M
 from jen1composer.models.unet import UNet
 from jen1composer.training.composer_step import (
     DiffusionConfig,

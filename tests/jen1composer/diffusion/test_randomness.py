@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from jen1composer.diffusion.randomness import Draw, chance, example_keys, track_noise, uniform_time
+from jen1composer.diffusion.randomness import (
+    Draw,
+    chance,
+    example_keys,
+    step_noise,
+    track_noise,
+    uniform_time,
+)
 
 INDEX = jnp.array([0, 7, 3, 2**32 - 1], jnp.uint32)
 SHAPE = (4, 6, 2)  # [track, frame, channel]
@@ -63,6 +70,17 @@ def test_chance_keeps_its_odds():
     assert not chance(0, index, Draw.TEXT, 0.0).any()
     assert chance(0, index, Draw.TEXT, 1.0).all()
     np.testing.assert_allclose(chance(0, index, Draw.TEXT, 0.2).mean(), 0.2, atol=0.03)
+
+
+def test_noise_of_a_step_is_a_function_of_the_rows_seed_and_step():
+    seeds = jnp.array([5, 5, 6, 6], jnp.uint32)
+    steps = jnp.array([0, 1, 0, 1], jnp.uint32)
+    noise = np.asarray(step_noise(seeds, steps, SHAPE))
+    order = np.array([3, 0, 2])
+    np.testing.assert_array_equal(step_noise(seeds[order], steps[order], SHAPE), noise[order])
+    first = np.asarray(draw_noise(5, jnp.array([0], jnp.uint32), SHAPE))  # of training
+    values = np.concatenate([noise, first]).reshape(5, -1)
+    assert len(np.unique(values)) > 0.99 * values.size  # rows and tracks share nothing
 
 
 def test_each_draw_has_keys_of_its_own():

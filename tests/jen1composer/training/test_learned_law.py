@@ -23,6 +23,7 @@ from jen1composer.diffusion import samplers
 from jen1composer.diffusion.batch import Batch
 from jen1composer.diffusion.corruption import corrupt
 from jen1composer.diffusion.randomness import track_noise
+from jen1composer.diffusion.solvers import DPMSolverPP2M
 from jen1composer.models.unet import UNet, UNetConfig
 from jen1composer.tracks import Role
 from jen1composer.training.composer_step import (
@@ -103,7 +104,7 @@ def averaged_weights(hide: bool) -> PyTree:
 def sample(params, x, times, task, text):
     estimate = make_estimator(make_predictor(MODEL, params), DIFFUSION)
     denoise = make_denoiser(estimate, x, task, text)
-    return samplers.sample(denoise, x, times, samplers.DPMSolverPP2M(schedule=DIFFUSION.schedule))
+    return samplers.sample(denoise, x, times, DPMSolverPP2M(schedule=DIFFUSION.schedule))
 
 
 @functools.cache
