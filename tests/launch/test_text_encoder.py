@@ -90,9 +90,7 @@ def test_a_folder_that_moved_is_named_anew_and_another_is_refused(trained, tmp_p
             Composer.load(trained / 'composer')
         composer = Composer.load(trained / 'composer', text_encoder=after)
         other = t5_recording.write_folder(tmp_path / 'gated', 'gated')
-        with pytest.raises(
-            BadInput, match=r'/t5 of fingerprint \w{64}; that of \S+/gated is \w{64}'
-        ):
+        with pytest.raises(BadInput, match=r'/t5 of fingerprint \w{64}; .*/gated \w+ \w{64}'):
             Composer.load(trained / 'composer', text_encoder=other)
         status, said = run(
             'generate',
