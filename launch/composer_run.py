@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -10,12 +10,11 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from data_pipeline.batches import Order, batches, fixed_batches
-from data_pipeline.curriculum import Curriculum, Stage
-from data_pipeline.kinds import Kinds
+from data_pipeline.curriculum import Curriculum
+from data_pipeline.kinds import Kind
 from data_pipeline.latents import Latents
 from data_pipeline.windows import Windows
 from jen1composer.diffusion.batch import Batch
-from jen1composer.diffusion.prediction import Prediction
 from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.validation import make_loss_at, time_bins
 from jen1composer.models.unet import UNet
@@ -23,16 +22,18 @@ from jen1composer.sharding.mesh import check_batch, make_mesh
 from jen1composer.sharding.rules import strategy
 from jen1composer.training.checkpoints import flat_identity
 from jen1composer.training.codec import Codec
-from jen1composer.training.composer_step import DiffusionConfig, make_composer_loss
+from jen1composer.training.composer_step import make_composer_loss
 from jen1composer.training.loop import LoopConfig
 from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree, TrainState
 from jen1composer.training.workdir import ComposerSpec, unet_config
+from launch.composer_sections import make_curriculum, make_diffusion
 from launch.config_sections import require_sections
 
 NOT_IDENTITY = ('data', 'loop', 'sharding', 'validation_batches')  # may change on a resume
 TIME_BINS = 5
+TEXT_LOSS = 'validation_loss'  # on text alone, nothing shown, nothing causal
 VALIDATION_SEED = 1
 
 
@@ -43,46 +44,16 @@ class ComposerRun:
     run: Run
     spec: ComposerSpec
     codec: Codec
-    held_out: list[Batch]
+    held_out: Mapping[str, list[Batch]]  # by what it is called in the metrics
     loss_at: Callable[[PyTree, Batch, float], jax.Array]
 
     def evaluate(self, state: TrainState) -> dict[str, Any]:
-        """Validation v-loss of the averaged weights, over all and per time bin."""
-        loss = time_bins(functools.partial(self.loss_at, state.ema), self.held_out, TIME_BINS)
-        return {
-            'validation_loss': float(loss.mean()),
-            'validation_loss_by_time': loss.round(4).tolist(),
+        """Squared errors of the averaged weights: over all, and for text per time bin too."""
+        loss_at = functools.partial(self.loss_at, state.ema)
+        found = {name: time_bins(loss_at, held, TIME_BINS) for name, held in self.held_out.items()}
+        return {name: float(loss.mean()) for name, loss in found.items()} | {
+            f'{TEXT_LOSS}_by_time': found[TEXT_LOSS].round(4).tolist()
         }
-
-
-def make_curriculum(config: ConfigDict, num_tracks: int) -> Curriculum:
-    """The curriculum of a config's section `curriculum`."""
-    steps, targets = tuple(config.stage_steps), tuple(config.max_targets)
-    if len(steps) != len(targets) or not all(isinstance(n, int) for n in steps + targets):
-        raise BadInput(
-            f'--config.curriculum: stage_steps={steps}, max_targets={targets}; '
-            'allowed are as many whole numbers in both, such as (1500,1500) and (1,4)'
-        )
-    stages = zip(steps, targets, strict=True)
-    return Curriculum(
-        num_tracks=num_tracks,
-        stages=tuple(Stage(steps=count, max_targets=most) for count, most in stages),
-        newest_share=config.newest_share,
-        p_given=config.p_given,
-        kinds=make_kinds(config),
-    )
-
-
-def make_kinds(config: ConfigDict) -> Kinds:
-    """The kinds of tasks in a config's section `curriculum`; text alone where it names none."""
-    names = ('p_causal', 'shared_span', 'min_span', 'max_span')
-    settings = {name: config[name] for name in names if name in config}
-    if 'kinds' in config:  # A list where it was read from a checkpoint.
-        settings['shares'] = tuple(config.kinds) if isinstance(config.kinds, list) else config.kinds
-    known = {'stage_steps', 'max_targets', 'newest_share', 'p_given', 'kinds', *names}
-    for name in config:
-        require(name in known, '--config.curriculum', name, f'are {", ".join(sorted(known))}')
-    return Kinds(**settings)
 
 
 def composer_run(config: ConfigDict) -> ComposerRun:
@@ -115,12 +86,8 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         hosts=jax.process_count(),
     )
     windows = Windows(latents, ['train'], config.data.window_frames)
-    held_out = fixed_batches(
-        Windows(latents, ['validation'], config.data.window_frames),
-        curriculum,
-        batch=16,
-        num_batches=num_batches,
-        seed=VALIDATION_SEED,
+    held_out = held_out_batches(
+        Windows(latents, ['validation'], config.data.window_frames), curriculum, num_batches
     )
 
     # ---- Model and loss.
@@ -130,13 +97,10 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         'text_width': latents.text.prompt.shape[-1],
     }
     model = UNet(unet_config(given | config.model.to_dict()))
-    diffusion = DiffusionConfig(
-        prediction=Prediction(config.diffusion.prediction),
-        prompt_dropout=config.diffusion.prompt_dropout,
-    )
+    diffusion = make_diffusion(config.diffusion)
 
     def init_params() -> Any:
-        one = jax.tree.map(lambda leaf: leaf[:1], held_out[0])
+        one = jax.tree.map(lambda leaf: leaf[:1], held_out[TEXT_LOSS][0])
         t = jnp.zeros(one.task.roles.shape)
         key, x = jax.random.key(config.seed), one.latents
         return model.init(key, x, t, x, one.task, one.text)['params']
@@ -164,6 +128,7 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         tracks=manifest.tracks,
         model=model.config,
         prediction=diffusion.prediction,
+        schedule=config.diffusion.get('schedule', 'cosine'),
         window_frames=config.data.window_frames,
         hop_samples=manifest.hop_samples,
         max_tokens=latents.text.prompt.shape[1],
@@ -173,3 +138,31 @@ def composer_run(config: ConfigDict) -> ComposerRun:
     )
     loss_at = make_loss_at(model, diffusion, VALIDATION_SEED)
     return ComposerRun(run=run, spec=spec, codec=codec, held_out=held_out, loss_at=loss_at)
+
+
+def held_out_batches(
+    windows: Windows, curriculum: Curriculum, num_batches: int
+) -> dict[str, list[Batch]]:
+    """One set of batches for each kind of task that the curriculum draws, and always for text.
+
+    Windows, roles and noise are the same in all.
+    """
+    kinds = curriculum.kinds
+    wanted: dict[str, tuple[Kind, float]] = {TEXT_LOSS: (Kind.TEXT, 0.0)}
+    if kinds.share(Kind.TEXT) and kinds.p_causal:
+        wanted[f'{TEXT_LOSS}_causal'] = (Kind.TEXT, 1.0)
+    for kind in (Kind.INPAINTING, Kind.CONTINUATION):
+        if kinds.share(kind):
+            wanted[f'{TEXT_LOSS}_{kind}'] = (kind, 0.0)
+    return {
+        name: fixed_batches(
+            windows,
+            curriculum,
+            batch=16,
+            num_batches=num_batches,
+            seed=VALIDATION_SEED,
+            kind=kind,
+            p_causal=p_causal,
+        )
+        for name, (kind, p_causal) in wanted.items()
+    }

@@ -30,9 +30,9 @@ from jen1composer.generation.composer import Composer
 from jen1composer.models.unet import UNet
 from jen1composer.tracks import Role
 from jen1composer.training.checkpoints import read_identity
-from jen1composer.training.composer_step import DiffusionConfig
 from jen1composer.training.workdir import ComposerSpec
-from launch.composer_run import VALIDATION_SEED, make_curriculum
+from launch.composer_run import VALIDATION_SEED
+from launch.composer_sections import make_curriculum
 
 BATCH = 16  # as the validation during the training has it
 TIME_BINS, GAP_BINS = 10, 5
@@ -202,7 +202,7 @@ def measure_validation(
     For the gap, up to half of the tracks are targets and all others are given, so that each example
     has something to listen to. Strangers come from all held-out songs.
     """
-    diffusion = DiffusionConfig(prediction=composer.spec.prediction)
+    diffusion = composer.spec.diffusion
     compiled = make_loss_at(UNet(composer.spec.model), diffusion, VALIDATION_SEED)
     loss_at = functools.partial(compiled, composer.params)
     zero_at = make_zero_loss_at(diffusion, VALIDATION_SEED)

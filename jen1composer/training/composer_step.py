@@ -2,10 +2,11 @@
 
 For an example with index i, clean latents x_0 and roles r:
 
-(1) t ~ uniform(0, 1] from (seed, i);  t_k = t, 0 or 1 by the role of track k
+(1) t in (0, 1] from (seed, i), by the time sampling;  t_k = t, 0 or 1 by the role of track k
 (2) epsilon from (seed, i, k);  x_k = alpha(t_k) x_0k + sigma(t_k) epsilon_k
 (3) the prompt is dropped with a set chance, from (seed, i), and a learned null takes its place
-(4) loss = squared error of the network's prediction against that of (x_0, epsilon), targets only
+(4) e = squared error of the network's prediction against that of (x_0, epsilon), targets only
+(5) loss = mean over examples of w(t) e, by the weighting
 
 The noise in (4) is the noise of (2), and the network is told every t_k.
 """
@@ -21,9 +22,11 @@ from jen1composer.diffusion.corruption import corrupt, is_shown, shown_latents, 
 from jen1composer.diffusion.guidance import Predictor
 from jen1composer.diffusion.loss import example_loss, squared_error
 from jen1composer.diffusion.prediction import Prediction
-from jen1composer.diffusion.randomness import Draw, chance, track_noise, uniform_time
+from jen1composer.diffusion.randomness import Draw, chance, track_noise
 from jen1composer.diffusion.samplers import Denoiser
 from jen1composer.diffusion.schedule import CosineSchedule, Schedule
+from jen1composer.diffusion.time_sampling import TimeSampling, UniformTimes
+from jen1composer.diffusion.weighting import UniformWeighting, Weighting
 from jen1composer.errors import require
 from jen1composer.training.state import PyTree
 from jen1composer.training.step import LossFn, Metrics
@@ -35,6 +38,8 @@ class DiffusionConfig:
 
     prediction: Prediction = Prediction.V
     schedule: Schedule = dataclasses.field(default_factory=CosineSchedule)
+    time_sampling: TimeSampling = dataclasses.field(default_factory=UniformTimes)
+    weighting: Weighting = dataclasses.field(default_factory=UniformWeighting)
     prompt_dropout: float = 0.2  # JEN-1
 
     def __post_init__(self) -> None:
@@ -97,9 +102,11 @@ def make_composer_loss(model: nn.Module, diffusion: DiffusionConfig, seed: int) 
         drop = chance(seed, batch.index, Draw.TEXT, diffusion.prompt_dropout)
         text = dataclasses.replace(batch.text, use_prompt=batch.text.use_prompt & ~drop)
         batch = dataclasses.replace(batch, text=text)
-        t = uniform_time(seed, batch.index)
+        t = diffusion.time_sampling.times(seed, batch.index)  # [batch]
         per_track = track_losses(make_predictor(model, params), batch, t, diffusion, seed)
-        loss = jnp.mean(example_loss(per_track, batch.task))
-        return loss, {}
+        weight = diffusion.weighting.weight(
+            *diffusion.schedule.alpha_sigma(t), diffusion.prediction
+        )
+        return jnp.mean(weight * example_loss(per_track, batch.task)), {}  # (5)
 
     return loss_fn

@@ -16,8 +16,10 @@ from typing import Any
 from etils import epath
 
 from jen1composer.diffusion.prediction import Prediction
+from jen1composer.diffusion.schedule import make_schedule
 from jen1composer.errors import BadInput
 from jen1composer.models.unet import UNetConfig
+from jen1composer.training.composer_step import DiffusionConfig
 from jen1composer.training.files import write_whole
 
 VERSION = 1
@@ -37,6 +39,12 @@ class ComposerSpec:
     autoencoder_fingerprint: str
     text_fingerprint: str
     text_encoder: str = 'minilm'  # its name, see `training.text`
+    schedule: str = 'cosine'
+
+    @property
+    def diffusion(self) -> DiffusionConfig:
+        """What sampling and validation need to know of how it was trained."""
+        return DiffusionConfig(prediction=self.prediction, schedule=make_schedule(self.schedule))
 
 
 def write_spec(workdir: epath.PathLike, spec: ComposerSpec) -> None:

@@ -18,7 +18,8 @@ from jen1composer.evaluation.page import render
 from jen1composer.tracks import TRACKS
 from jen1composer.training.checkpoints import Checkpoints, flat_identity
 from jen1composer.training.state import TrainState
-from launch.composer_run import NOT_IDENTITY, make_curriculum
+from launch.composer_run import NOT_IDENTITY
+from launch.composer_sections import make_curriculum
 from launch.demo_measurements import (
     Validation,
     check_origins,

@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jen1composer.diffusion.loss import example_loss, squared_error
 from jen1composer.diffusion.prediction import Prediction
 from jen1composer.diffusion.randomness import Draw, chance, track_noise, uniform_time
-from jen1composer.diffusion.schedule import CosineSchedule
+from jen1composer.diffusion.schedule import CosineSchedule, make_schedule, over_latents
+from jen1composer.diffusion.time_sampling import LogitNormalTimes
+from jen1composer.diffusion.weighting import MinSNRWeighting
 from jen1composer.models.unet import UNet
 from jen1composer.tracks import Role
 from jen1composer.training.composer_step import (
@@ -161,3 +164,41 @@ def test_where_a_target_is_visible_it_is_shown_costs_nothing_and_is_the_estimate
     mask = np.broadcast_to(expected, X0.shape)
     np.testing.assert_array_equal(found[mask], X0[mask])
     assert (found[~mask] != X0[~mask]).all()
+
+
+def test_times_and_weights_are_those_of_the_config():
+    class Twice:
+        def weight(self, alpha, sigma, prediction):
+            return 2 * jnp.ones_like(alpha)
+
+    stand = Stand(lambda x, t: x)
+    times = LogitNormalTimes(mean=1.0)
+    config = DiffusionConfig(time_sampling=times)
+    once = float(make_composer_loss(stand, config, SEED)({}, BATCH, 0)[0])
+    _, t, *_ = stand.inputs[0]
+    shared = np.broadcast_to(times.times(SEED, BATCH.index)[:, None], ROLES.shape)
+    np.testing.assert_array_equal(np.asarray(t)[ROLES == Role.TARGET], shared[ROLES == Role.TARGET])
+    twice = dataclasses.replace(config, weighting=Twice())
+    assert np.isclose(make_composer_loss(stand, twice, SEED)({}, BATCH, 0)[0], 2 * once)
+
+
+@pytest.mark.parametrize('schedule', ['cosine', 'linear_beta', 'rectified_flow'])
+@pytest.mark.parametrize('prediction', list(Prediction))
+def test_all_kinds_of_prediction_weigh_alike_under_min_snr(schedule, prediction):
+    """An oracle that is off by the same x_0 has the same loss, whatever it predicts."""
+    chosen = make_schedule(schedule)
+    off = 0.1 * jax.random.normal(jax.random.key(5), X0.shape)
+
+    def predict(x, t):
+        alpha, sigma = chosen.alpha_sigma(t)
+        noise = (x - over_latents(alpha) * (X0 + off)) / over_latents(sigma)
+        return prediction.target(X0 + off, noise, alpha, sigma)
+
+    config = DiffusionConfig(
+        prediction=prediction, schedule=chosen, weighting=MinSNRWeighting(gamma=5.0)
+    )
+    found = make_composer_loss(Stand(predict), config, SEED)({}, BATCH, 0)[0]
+    alpha, sigma = chosen.alpha_sigma(uniform_time(SEED, BATCH.index))
+    error = example_loss(squared_error(X0 + off, X0, BATCH.task), BATCH.task)
+    expected = jnp.mean(jnp.minimum(jnp.square(alpha / sigma), 5.0) * error)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
