@@ -17,7 +17,7 @@ The order is p in error ~ steps^-p, from 200 to 400 steps, with the root mean sq
 over the tasks: the error of one task may change its sign on the way. Near t = 0 a step in lambda is
 log(i / (i - 1)), i steps before the end, however many there are, so the local errors h^3 sigma^2 of
 a solver of second order add to log(steps) / steps^2, which shows as 1.7 to 1.9. Under linear beta
-sigma^2 grows like t at 0, where even the last step alone leaves an error of first order.
+sigma^2 grows like t at 0, so the last step alone leaves an error of first order, small as it is.
 
 `python -m tests.gaussian` prints the errors and the orders.
 """
