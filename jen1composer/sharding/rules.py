@@ -62,8 +62,11 @@ def state_shardings(boxed: PyTree, mesh: Mesh, rules: Rules) -> PyTree:
     names = nn.get_partition_spec(boxed)
     shapes = nn.unbox(boxed)
 
-    def place(spec: PartitionSpec, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
-        return NamedSharding(mesh, _leaf_spec(tuple(spec), leaf, mesh, rules))
+    def place(spec: PartitionSpec, part: PyTree) -> PyTree:
+        # An optimiser that leaves a weight to another one has an empty tree in its place.
+        return jax.tree.map(
+            lambda leaf: NamedSharding(mesh, _leaf_spec(tuple(spec), leaf, mesh, rules)), part
+        )
 
     return jax.tree.map(place, names, shapes, is_leaf=lambda x: isinstance(x, PartitionSpec))
 

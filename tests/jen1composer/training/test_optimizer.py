@@ -1,10 +1,13 @@
 """The optimiser: the learning rate of its formula, a bounded gradient, and what decays."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from jen1composer.errors import BadInput
 from jen1composer.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
 
 CONFIG = OptimizerConfig(peak_learning_rate=2.0, total_steps=110, warmup_steps=10, floor=0.1)
@@ -58,3 +61,29 @@ def test_a_large_gradient_is_cut_to_the_norm_and_a_small_one_is_not():
     np.testing.assert_allclose(first_moment(1.0)['kernel'][0, 0], 0.1 * 3 / 5, rtol=1e-5)
     np.testing.assert_allclose(first_moment(1e6)['bias'][1], 0.1 * 4 / 5, rtol=1e-5)
     np.testing.assert_allclose(first_moment(0.1)['bias'][1], 0.1 * 0.4, rtol=1e-5)
+
+
+@pytest.mark.parametrize('shape', [(6, 4), (4, 6), (3, 4, 5)])
+def test_muon_moves_all_directions_of_a_matrix_alike(shape):
+    """However unlike the singular values of the gradient are, those of the update are near one."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.prod(shape[:-1]), shape[-1]
+    u, _, vt = np.linalg.svd(rng.normal(size=(rows, columns)), full_matrices=False)
+    gradient = (u * np.geomspace(1, 0.03, len(vt))) @ vt
+    params = {'kernel': jnp.zeros(shape), 'bias': jnp.zeros(3)}
+    config = dataclasses.replace(CONFIG, name='muon', weight_decay=0.0, warmup_steps=0)
+    optimizer = make_optimizer(config)
+    grads = {'kernel': jnp.asarray(gradient.reshape(shape), jnp.float32), 'bias': jnp.ones(3)}
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    rate, size = learning_rate(config)(0), 0.2 * np.sqrt(max(rows, columns))
+    found = np.linalg.svd(updates['kernel'].reshape(rows, columns), compute_uv=False)
+    np.testing.assert_allclose(found / (rate * size), 1, atol=0.35)
+    adam = optax.adamw(rate, b1=config.b1, b2=config.b2, nesterov=True)
+    clipped = {'bias': jnp.ones(3) / jnp.maximum(1, optax.tree.norm(grads))}
+    expected, _ = adam.update(clipped, adam.init(clipped), clipped)
+    np.testing.assert_allclose(updates['bias'], expected['bias'], rtol=1e-3)
+
+
+def test_an_optimizer_that_is_not_there_is_refused():
+    with pytest.raises(BadInput, match=r"optimizer.name: 'lion'; allowed are adamw, muon"):
+        dataclasses.replace(CONFIG, name='lion')

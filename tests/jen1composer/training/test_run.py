@@ -54,7 +54,7 @@ def make_run(windows, *, stop_at=None, seed=0):
         init_params=lambda: tiny.init_boxed(MODEL, seed=seed),
         loss_fn=make_composer_loss(UNet(MODEL), DiffusionConfig(), seed),
         optimizer=make_optimizer(
-            OptimizerConfig(peak_learning_rate=1e-3, total_steps=STEPS, warmup_steps=1)
+            OptimizerConfig(name='muon', peak_learning_rate=1e-3, total_steps=STEPS, warmup_steps=1)
         ),
         ema_decay=0.9,
         batches=host_batches,
