@@ -80,6 +80,20 @@ def make_batch(
     )
 
 
+def mixed(batch: Batch) -> Batch:
+    """`batch` with every second example causal, and the first half of the frames visible.
+
+    What is visible does not say whose target it is: elsewhere it is ignored.
+    """
+    num_frames = batch.latents.shape[2]
+    task = dataclasses.replace(
+        batch.task,
+        visible=np.broadcast_to(np.arange(num_frames) < num_frames // 2, batch.latents.shape[:3]),
+        causal=np.arange(len(batch.latents)) % 2 == 0,
+    )
+    return dataclasses.replace(batch, task=task)
+
+
 def init_boxed(config: UNetConfig, num_frames: int = 8, seed: int = 0) -> PyTree:
     """The parameters of a UNet with the logical names of their axes; traceable."""
     batch = make_batch(
@@ -95,6 +109,18 @@ def init_boxed(config: UNetConfig, num_frames: int = 8, seed: int = 0) -> PyTree
 def init_params(config: UNetConfig, num_frames: int = 8, seed: int = 0) -> PyTree:
     """The parameters of a UNet, plain."""
     return jax.jit(lambda: nn.unbox(init_boxed(config, num_frames, seed)))()
+
+
+def drawn_params(
+    config: UNetConfig, num_frames: int = 8, stream: np.random.RandomState | None = None
+) -> PyTree:
+    """Parameters in which nothing is zero, drawn from `stream`, which no version changes."""
+    shapes = jax.eval_shape(lambda: nn.unbox(init_boxed(config, num_frames)))
+    stream = stream or np.random.RandomState(0)
+    with jax.ensure_compile_time_eval():  # also where it is called while something is traced
+        return jax.tree.map(
+            lambda leaf: jnp.asarray(0.3 * stream.standard_normal(leaf.shape), leaf.dtype), shapes
+        )
 
 
 def randomised(params: PyTree, seed: int = 1, scale: float = 0.2) -> PyTree:

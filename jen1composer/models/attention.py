@@ -6,7 +6,8 @@ With queries Q from x and keys and values from `context` (x itself for self-atte
 
 Letters: B batch, T query frame, S key position, H head, D head width. Padded positions of a context
 are set to zero before anything is computed from them, so that a NaN there cannot spread as 0 x NaN,
-and their logits to the most negative number, so that they take no attention.
+and their logits to the most negative number, so that they take no attention. Where a row is causal
+the same becomes of the logits of later frames, whose weights are then exactly 0.
 
 Self-attention turns queries and keys by an angle proportional to their frame (rotary embedding,
 arXiv 2104.09864), so that logits depend on the distance between frames and not on where a window
@@ -18,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jen1composer.errors import BadInput
-from jen1composer.models.layers import Dense, RMSNorm
+from jen1composer.models.layers import Causal, Dense, RMSNorm
 
 
 def rotate(x: jax.Array, longest: float = 1000.0) -> jax.Array:
@@ -31,11 +32,25 @@ def rotate(x: jax.Array, longest: float = 1000.0) -> jax.Array:
     return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
 
 
+def attention_mask(
+    num_frames: int, context_mask: jax.Array | None, causal: Causal
+) -> jax.Array | None:
+    """Which keys each query may look at, bool `[batch or 1, 1, query or 1, key]`; None is all."""
+    if context_mask is not None:
+        return context_mask[:, None, None, :]
+    if isinstance(causal, bool) and not causal:
+        return None
+    frame = jnp.arange(num_frames)
+    both = jnp.reshape(jnp.logical_not(jnp.asarray(causal)), (-1, 1, 1, 1))
+    return both | (frame <= frame[:, None])
+
+
 class Attention(nn.Module):
     """Pre-normalised attention with a residual: `[batch, frame, channel]` to the same shape."""
 
     head_width: int
     dtype: jnp.dtype = jnp.float32
+    norm_groups: int = 1
 
     @nn.compact
     def __call__(
@@ -43,13 +58,17 @@ class Attention(nn.Module):
         x: jax.Array,
         context: jax.Array | None = None,
         context_mask: jax.Array | None = None,
+        causal: Causal = False,
     ) -> jax.Array:
-        """Attends to `context` [batch, token, width] where `context_mask` is True, or to x."""
+        """Attends to `context` [batch, token, width] where `context_mask` is True, or to x.
+
+        `causal`, per example or for all, is about x: a context has no time.
+        """
         channels = x.shape[-1]
         heads = channels // self.head_width
         if heads * self.head_width != channels:
             raise BadInput(f'head_width: {self.head_width}; allowed are divisors of {channels}')
-        h = RMSNorm(dtype=self.dtype, name='norm')(x)
+        h = RMSNorm(dtype=self.dtype, groups=self.norm_groups, name='norm')(x)
         if context is None:
             source = h
         else:
@@ -67,9 +86,9 @@ class Attention(nn.Module):
             query, key = rotate(query), rotate(key)
         logits = jnp.einsum('BTHD,BSHD->BHTS', query, key).astype(jnp.float32)
         logits = logits * self.head_width**-0.5
-        if context_mask is not None:
-            lowest = jnp.finfo(jnp.float32).min
-            logits = jnp.where(context_mask[:, None, None, :], logits, lowest)
+        mask = attention_mask(x.shape[1], context_mask, causal)
+        if mask is not None:
+            logits = jnp.where(mask, logits, jnp.finfo(jnp.float32).min)
         weights = jax.nn.softmax(logits, axis=-1).astype(self.dtype)  # (1)
         y = jnp.einsum('BHTS,BSHD->BTHD', weights, value).reshape(x.shape)
         return x + Dense(channels, ('heads', 'conv_in'), dtype=self.dtype, name='out')(y)
@@ -80,10 +99,11 @@ class FeedForward(nn.Module):
 
     multiplier: int
     dtype: jnp.dtype = jnp.float32
+    norm_groups: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = x.shape[-1]
-        h = RMSNorm(dtype=self.dtype, name='norm')(x)
+        h = RMSNorm(dtype=self.dtype, groups=self.norm_groups, name='norm')(x)
         h = Dense(channels * self.multiplier, dtype=self.dtype, name='in')(h)
         return x + Dense(channels, dtype=self.dtype, name='out')(nn.gelu(h))

@@ -11,18 +11,29 @@ All work on `[..., frame, channel]`. Each weight names its logical axes, so that
 Parameters are float32; `dtype` is what the arithmetic runs in. Normalisation is over channels
 within one frame and never over time: a statistic over time would let a frame see the future, and
 would make a chunk of a song differ from the whole.
+
+Where a layer looks at other frames it has two modes, so that one set of weights serves both: in the
+causal one a frame sees itself and what came before it, in the other one both sides. The mode is a
+boolean per example, traced, or one plain `bool` for all:
+
+(1) causal:  y_j = b + sum_k W_k x_(j + (k - 2h) d),  k = 0 .. 2h,  the width being 2h + 1
+(2) else:    y_j = b + sum_k W_k x_(j + (k - h) d)
+
+which is one dense convolution of a signal with 2hd zeros before it, or with hd on both sides.
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import TypeAlias, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 Initializer = Callable[..., jax.Array]
+Causal: TypeAlias = bool | jax.Array  # one mode for all examples, or one each, [batch]
 
 lecun = nn.initializers.variance_scaling(1.0, 'fan_in', 'truncated_normal')
+lecun_each = nn.initializers.variance_scaling(1.0, 'fan_in', 'truncated_normal', batch_axis=(0,))
 zeros = nn.initializers.zeros_init()
 ones = nn.initializers.ones_init()
 
@@ -37,6 +48,18 @@ def parameter(
     """A float32 weight of `module` that carries the logical names of its axes."""
     value = module.param(name, nn.with_logical_partitioning(init, axes), shape)
     return cast(jax.Array, value)  # flax unboxes it within `apply`
+
+
+def by_mode(causal: Causal, past: jax.Array, both: jax.Array) -> jax.Array:
+    """`past` in the examples that are causal, `both` in the others; `[batch, ...]`."""
+    if isinstance(causal, bool):
+        return past if causal else both
+    return jnp.where(jnp.reshape(causal, (-1, *(1,) * (both.ndim - 1))), past, both)
+
+
+def padded(x: jax.Array, before: int, after: int) -> jax.Array:
+    """`[batch, frame, channel]` with that many frames of zeros on either side."""
+    return jnp.pad(x, ((0, 0), (before, after), (0, 0)))
 
 
 class Dense(nn.Module):
@@ -60,11 +83,28 @@ class Dense(nn.Module):
         return y
 
 
+class TrackDense(nn.Module):
+    """A `Dense` for each track: `[batch, track, frame, in] -> [batch, track, frame, features]`."""
+
+    features: int
+    kernel_init: Initializer = lecun_each
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        axes = (None, 'conv_in', 'conv_out')
+        shape = (x.shape[1], x.shape[-1], self.features)
+        kernel = parameter(self, 'kernel', self.kernel_init, axes, shape)
+        bias = parameter(self, 'bias', zeros, (None, 'norm'), (x.shape[1], self.features))
+        y = jnp.einsum('BKTC,KCD->BKTD', x.astype(self.dtype), kernel.astype(self.dtype))
+        return y + bias.astype(self.dtype)[:, None]
+
+
 class Conv(nn.Module):
     """Dense convolution over frames, same length: `[batch, frame, in] -> [batch, frame, features]`.
 
-    The kernel has an odd width and the signal is padded with zeros by half of it on both sides.
-    Only this plain form is used: under a mesh XLA gives depthwise and grouped ones wrong gradients.
+    Equations (1) and (2); the width is odd. Only this plain form is used: under a mesh XLA gives
+    depthwise and grouped ones wrong gradients.
     """
 
     features: int
@@ -74,7 +114,7 @@ class Conv(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, causal: Causal = False) -> jax.Array:
         if self.width % 2 == 0:
             raise ValueError(f'Conv.width: {self.width}; allowed are odd widths')
         axes = (None, 'conv_in', 'conv_out')
@@ -82,11 +122,12 @@ class Conv(nn.Module):
         kernel = parameter(self, 'kernel', self.kernel_init, axes, shape)
         bias = parameter(self, 'bias', zeros, ('norm',), (self.features,))
         half = self.dilation * (self.width // 2)
+        x = x.astype(self.dtype)
         y = jax.lax.conv_general_dilated(
-            x.astype(self.dtype),
+            by_mode(causal, padded(x, 2 * half, 0), padded(x, half, half)),
             kernel.astype(self.dtype),
             window_strides=(1,),
-            padding=[(half, half)],
+            padding='VALID',
             rhs_dilation=(self.dilation,),
             dimension_numbers=('NWC', 'WIO', 'NWC'),
         )
@@ -96,15 +137,17 @@ class Conv(nn.Module):
 class RMSNorm(nn.Module):
     """Divides each frame's channels by their root mean square, in float32, then scales.
 
-    (1) y = x / sqrt(mean_c(x^2) + epsilon) * scale
+    (1) y = x / sqrt(mean_c(x^2) + epsilon) * scale,  c the channels of one of `groups`
     """
 
     epsilon: float = 1e-6
     dtype: jnp.dtype = jnp.float32
+    groups: int = 1  # of channels, each normalised alone
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         scale = parameter(self, 'scale', ones, ('norm',), (x.shape[-1],))
-        x32 = x.astype(jnp.float32)
+        x32 = x.astype(jnp.float32).reshape(*x.shape[:-1], self.groups, -1)
         power = jnp.mean(jnp.square(x32), axis=-1, keepdims=True)
-        return (x32 * jax.lax.rsqrt(power + self.epsilon) * scale).astype(self.dtype)
+        y = x32 * jax.lax.rsqrt(power + self.epsilon)
+        return (y.reshape(x.shape) * scale).astype(self.dtype)

@@ -75,6 +75,24 @@ def test_self_attention_sees_the_order_of_frames():
     assert np.abs(swapped - apply(weights(False), X)).max() > 1e-3
 
 
+@pytest.mark.parametrize('length', [1, 4, 6])
+def test_a_causal_frame_attends_to_what_has_come_as_if_there_were_no_more(length):
+    apply = jax.jit(Attention(8).apply)
+    mixed = apply(weights(False), X, causal=jnp.array([True, False]))
+    static = jax.jit(functools.partial(Attention(8).apply, causal=True))(weights(False), X)
+    alone = apply(weights(False), X[:, :length])[:, -1]  # no mask at all
+    np.testing.assert_allclose(mixed[0, length - 1], alone[0], atol=1e-5)
+    np.testing.assert_allclose(static[:, length - 1], alone, atol=1e-5)
+    both = apply(weights(False), X)
+    np.testing.assert_allclose(mixed[1], both[1], atol=1e-5)
+    assert (np.abs(mixed[0] - both[0]).max(axis=-1) > 1e-3)[:-1].all()
+
+
+def test_the_mode_is_not_about_a_context():
+    causal = jax.jit(functools.partial(Attention(8).apply, causal=True))
+    np.testing.assert_array_equal(causal(weights(True), X, CONTEXT, MASK), attend())
+
+
 def test_a_head_that_does_not_divide_the_channels_is_refused():
     with pytest.raises(ValueError, match='head_width: 7; allowed are divisors of 16'):
         Attention(7).init(jax.random.key(0), X)

@@ -1,8 +1,14 @@
-"""The UNet: what it is told matters, what it must not see cannot, and what grows with tracks."""
+"""The UNet: what it is told matters, what it must not see cannot, and what grows with tracks.
+
+`recorded_unet.npy` is what the network gave before it had modes, spans and groups, for the inputs
+of `test_a_network_that_was_saved_gives_what_it_gave`.
+"""
 
 import dataclasses
 import functools
+import pathlib
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +17,7 @@ import pytest
 from jen1composer.diffusion.batch import Batch
 from jen1composer.diffusion.corruption import corrupt, shown_latents, track_times
 from jen1composer.diffusion.schedule import CosineSchedule
+from jen1composer.models.conditions import frequencies
 from jen1composer.models.unet import UNet, UNetConfig
 from jen1composer.tracks import Role
 from jen1composer.training.state import parameter_count
@@ -24,7 +31,7 @@ TIMES = jnp.asarray(np.where(np.array(tiny.ROLES) == 0, 0.4, np.array(tiny.ROLES
 @functools.cache
 def params(config: UNetConfig = CONFIG):
     """Weights in which nothing is zero."""
-    return tiny.randomised(tiny.init_params(config))
+    return tiny.drawn_params(config)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -44,6 +51,19 @@ def with_text(**changes) -> Batch:
 def rows_changed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Which examples differ noticeably."""
     return np.abs(a - b).max(axis=(1, 2, 3)) > 1e-3
+
+
+def test_a_network_that_was_saved_gives_what_it_gave():
+    stream = np.random.RandomState(0)
+    weights = tiny.drawn_params(CONFIG, stream=stream)
+    x, prompt, prefix = (
+        stream.standard_normal(shape).astype(np.float32)
+        for shape in (BATCH.latents.shape, BATCH.text.prompt.shape, BATCH.text.prefix.shape)
+    )
+    text = with_text(prompt=prompt, prefix=prefix).text
+    found = apply(CONFIG, weights, x, TIMES, BATCH.task, text)
+    recorded = np.load(pathlib.Path(__file__).parent / 'recorded_unet.npy')
+    np.testing.assert_allclose(found, recorded, atol=2e-5)
 
 
 @pytest.mark.parametrize('num_frames', [2, 8, 14])
@@ -162,6 +182,172 @@ def test_only_the_ends_the_times_and_the_roles_grow_with_the_tracks():
         'condition/in/kernel',
         'context/role_tokens',
     }
+
+
+def with_visible(batch: Batch, visible) -> Batch:
+    return dataclasses.replace(batch, task=dataclasses.replace(batch.task, visible=visible))
+
+
+def test_with_spans_what_is_shown_matters_where_it_is():
+    spans = dataclasses.replace(CONFIG, spans=True)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def given(config, latents, task):
+        shown = shown_latents(latents, task)
+        inputs = (BATCH.latents, TIMES, shown, task, BATCH.text)
+        return UNet(config).apply({'params': params(config)}, *inputs)
+
+    seen = tiny.mixed(BATCH).task  # the first half of each target
+    first = np.arange(8) < 4
+    for hidden, frames in ((False, first), (True, ~first)):
+        other = np.where(frames[:, None], BATCH.latents + 1, BATCH.latents)
+        change = given(spans, other, seen) - given(spans, BATCH.latents, seen)
+        assert (np.abs(change).max(axis=(1, 2, 3)) > 1e-3).all() != hidden
+        assert (change == 0).all() == hidden
+        blind = given(CONFIG, other, seen) - given(CONFIG, BATCH.latents, seen)
+        assert (blind == 0).all()
+
+
+def test_with_spans_silence_that_is_shown_is_not_what_is_hidden():
+    spans = dataclasses.replace(CONFIG, spans=True)
+    silent = dataclasses.replace(BATCH, latents=np.zeros_like(BATCH.latents))
+    everything = with_visible(silent, np.ones_like(BATCH.task.visible))
+    assert rows_changed(run(silent, config=spans), run(everything, config=spans)).all()
+    np.testing.assert_array_equal(run(silent), run(everything))
+
+
+def test_visible_says_nothing_of_a_track_that_is_not_a_target():
+    spans = dataclasses.replace(CONFIG, spans=True)
+    others = (np.array(tiny.ROLES) != Role.TARGET)[..., None] & np.ones(8, bool)
+    np.testing.assert_array_equal(run(config=spans), run(with_visible(BATCH, others), config=spans))
+
+
+def test_with_neither_prefix_nor_roles_the_task_is_not_told():
+    blind = dataclasses.replace(CONFIG, use_prefix=False, use_role_tokens=False)
+    roles = (np.array(tiny.ROLES) + 1) % len(Role)
+    other = with_text(prefix=BATCH.text.prefix[::-1].copy())
+    other = dataclasses.replace(other, task=dataclasses.replace(BATCH.task, roles=roles))
+    np.testing.assert_array_equal(run(config=blind), run(other, config=blind))
+    assert 'role_tokens' not in params(blind)['context']
+    prompt = with_text(prompt=BATCH.text.prompt[::-1].copy())
+    assert rows_changed(run(config=blind), run(prompt, config=blind)).all()
+
+
+@pytest.mark.parametrize('tracks', [1, 2, 8])
+def test_from_one_to_eight_tracks(tracks):
+    config = dataclasses.replace(CONFIG, num_tracks=tracks, spans=True)
+    batch = tiny.make_batch(((0,) * tracks,))
+    times = jnp.full((1, tracks), 0.4)
+    y = run(batch, times, config)
+    assert y.shape == (1, tracks, 8, 2)
+    for track in range(tracks):
+        assert rows_changed(y, run(batch, times.at[:, track].set(0.77), config)).all()
+
+
+def test_learned_frequencies_begin_as_the_fixed_ones_and_move():
+    learned = dataclasses.replace(CONFIG, time_embedding='learned')
+    weights = params(learned)
+    start = jnp.log(frequencies(CONFIG.time_frequencies))
+    begun = weights | {'condition': weights['condition'] | {'log_frequencies': start}}
+    rest = {k: v for k, v in begun['condition'].items() if k != 'log_frequencies'}
+    inputs = (BATCH.latents, TIMES, BATCH.task, BATCH.text)
+    fixed = apply(CONFIG, begun | {'condition': rest}, *inputs)
+    np.testing.assert_allclose(apply(learned, begun, *inputs), fixed, atol=1e-3)  # of 400 radians
+    assert rows_changed(apply(learned, weights, *inputs), fixed).all()
+    fresh = tiny.init_params(learned)['condition']['log_frequencies']
+    np.testing.assert_allclose(fresh, start, rtol=1e-6)
+
+    def loss(weights):
+        return jnp.sum(jnp.square(apply(learned, weights, *inputs)))
+
+    assert (jnp.abs(jax.grad(loss)(begun)['condition']['log_frequencies']) > 1e-4).all()
+
+
+GROUPS = dataclasses.replace(CONFIG, norm_groups=8)
+
+
+@pytest.mark.parametrize('track', range(4))
+def test_at_the_ends_no_statistic_is_taken_over_two_tracks(track):
+    """What a track is embedded as, and what it is read from, is that of the track alone."""
+    weights = params(GROUPS)
+
+    @jax.jit
+    def ends(x, features):
+        normalised = {}
+
+        def note(call, args, kwargs, context):
+            name = context.module.name
+            y = call(*((args[0] + features,) if name == 'unembed_norm' else args), **kwargs)
+            if name in ('embed_norm', 'unembed_norm'):
+                normalised[name] = y
+            return y
+
+        with nn.intercept_methods(note):
+            UNet(GROUPS).apply({'params': weights}, x, TIMES, x, BATCH.task, BATCH.text)
+        return normalised
+
+    x = jnp.asarray(BATCH.latents)
+    width = GROUPS.channels[0]
+    mine = np.arange(4 * width) // width == track
+    nothing = jnp.zeros((1, 1, 4 * width))
+    before = ends(x, nothing)
+    for name, after in (
+        ('embed_norm', ends(x.at[:, track].mul(50), nothing)),
+        ('unembed_norm', ends(x, 50.0 * mine)),
+    ):
+        changed = np.asarray(before[name] != after[name])
+        assert changed[..., mine].any()
+        assert not changed[..., ~mine].any()
+
+
+def test_a_context_width_maps_the_context_once():
+    narrow = dataclasses.replace(CONFIG, context_width=5)
+    weights = params(narrow)
+    assert weights['context']['project']['kernel'].shape == (8, 5)
+    assert weights['bottom_1_transformer_0_0']['cross']['key']['kernel'].shape == (5, 24)
+    assert rows_changed(
+        run(config=narrow), run(with_text(prompt=BATCH.text.prompt[::-1].copy()), config=narrow)
+    ).all()
+
+
+REMATS = ('block', 'full')
+
+
+@pytest.mark.parametrize('remat', REMATS)
+def test_what_is_computed_again_is_the_same(remat):
+    config = dataclasses.replace(CONFIG, spans=True, norm_groups=4, blocks=(1, 2))
+    again = dataclasses.replace(config, remat=remat)
+    batch = tiny.mixed(BATCH)
+
+    def gradient(config):
+        def loss(weights):
+            y = apply(config, weights, batch.latents, TIMES, batch.task, batch.text)
+            return jnp.sum(jnp.square(y))
+
+        return jax.jit(jax.grad(loss))
+
+    weights = params(config)
+    shapes = jax.eval_shape(lambda: tiny.init_params(again))
+    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, weights)  # names and all
+    kept, found = gradient(config)(weights), gradient(again)(weights)
+    for true, leaf in zip(jax.tree.leaves(kept), jax.tree.leaves(found), strict=True):
+        assert np.linalg.norm(leaf - true) <= 1e-6 * np.linalg.norm(true)
+
+
+def test_more_is_computed_again_the_less_is_kept():
+    config = dataclasses.replace(CONFIG, blocks=(1, 2))
+
+    def kept(config):
+        def loss(weights):
+            return apply(config, weights, BATCH.latents, TIMES, BATCH.task, BATCH.text)
+
+        weights = jax.eval_shape(lambda: tiny.init_params(config))
+        residuals = jax.eval_shape(lambda weights: jax.vjp(loss, weights)[1], weights)
+        return sum(leaf.size for leaf in jax.tree.leaves(residuals))
+
+    counts = [kept(dataclasses.replace(config, remat=remat)) for remat in ('none', *REMATS)]
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) == 3
 
 
 def test_the_demo_shape_has_at_most_two_million_parameters():
