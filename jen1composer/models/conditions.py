@@ -24,10 +24,10 @@ def frequencies(count: int) -> jax.Array:
     return 1000.0 * 10_000.0 ** -(jnp.arange(count) / max(1, count - 1))
 
 
-def log_frequencies(key: jax.Array, shape: tuple[int]) -> jax.Array:
+def spaced(key: jax.Array, shape: tuple[int]) -> jax.Array:
     """An initialiser: what is learned begins as what would be fixed."""
     del key
-    return jnp.log(frequencies(*shape))
+    return frequencies(*shape)
 
 
 class TimeCondition(nn.Module):
@@ -40,9 +40,7 @@ class TimeCondition(nn.Module):
         config = self.config
         frequency = frequencies(config.time_frequencies)
         if config.time_embedding == 'learned':
-            shape = frequency.shape
-            learned = parameter(self, 'log_frequencies', log_frequencies, ('norm',), shape)
-            frequency = jnp.exp(learned)
+            frequency = parameter(self, 'frequencies', spaced, ('norm',), frequency.shape)
         angle = t[..., None] * frequency  # [batch, track, frequency]
         sinusoids = jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
         h = Dense(config.condition_width, name='in')(sinusoids.reshape(t.shape[0], -1))

@@ -4,6 +4,7 @@
 of `test_a_network_that_was_saved_gives_what_it_gave`.
 """
 
+import collections
 import dataclasses
 import functools
 import pathlib
@@ -143,17 +144,21 @@ def test_padding_changes_no_bit(name, content):
     np.testing.assert_array_equal(run(with_text(**{name: states})), run())
 
 
-def test_padding_has_no_gradient():
+@pytest.mark.parametrize('width', [None, 5])
+def test_padding_has_no_gradient(width):
+    config = dataclasses.replace(CONFIG, context_width=width)
     spoiled = np.where(BATCH.text.prompt_mask[..., None], BATCH.text.prompt, np.nan)
+    batch = tiny.mixed(BATCH)
 
-    def loss(weights, batch):
-        y = apply(CONFIG, weights, batch.latents, TIMES, batch.task, batch.text)
+    def loss(weights, text):
+        y = apply(config, weights, batch.latents, TIMES, batch.task, text)
         return jnp.sum(jnp.square(y))
 
     gradient = jax.jit(jax.grad(loss))
-    clean = gradient(params(), BATCH)
-    found = gradient(params(), with_text(prompt=spoiled.astype(np.float32)))
+    clean = gradient(params(config), BATCH.text)
+    found = gradient(params(config), with_text(prompt=spoiled.astype(np.float32)).text)
     jax.tree.map(np.testing.assert_array_equal, found, clean)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(clean))
 
 
 def test_an_example_does_not_depend_on_its_batch():
@@ -247,20 +252,20 @@ def test_from_one_to_eight_tracks(tracks):
 def test_learned_frequencies_begin_as_the_fixed_ones_and_move():
     learned = dataclasses.replace(CONFIG, time_embedding='learned')
     weights = params(learned)
-    start = jnp.log(frequencies(CONFIG.time_frequencies))
-    begun = weights | {'condition': weights['condition'] | {'log_frequencies': start}}
-    rest = {k: v for k, v in begun['condition'].items() if k != 'log_frequencies'}
+    start = frequencies(CONFIG.time_frequencies)
+    begun = weights | {'condition': weights['condition'] | {'frequencies': start}}
+    rest = {k: v for k, v in begun['condition'].items() if k != 'frequencies'}
     inputs = (BATCH.latents, TIMES, BATCH.task, BATCH.text)
     fixed = apply(CONFIG, begun | {'condition': rest}, *inputs)
-    np.testing.assert_allclose(apply(learned, begun, *inputs), fixed, atol=1e-3)  # of 400 radians
+    np.testing.assert_allclose(apply(learned, begun, *inputs), fixed, atol=1e-4)
     assert rows_changed(apply(learned, weights, *inputs), fixed).all()
-    fresh = tiny.init_params(learned)['condition']['log_frequencies']
+    fresh = tiny.init_params(learned)['condition']['frequencies']
     np.testing.assert_allclose(fresh, start, rtol=1e-6)
 
     def loss(weights):
         return jnp.sum(jnp.square(apply(learned, weights, *inputs)))
 
-    assert (jnp.abs(jax.grad(loss)(begun)['condition']['log_frequencies']) > 1e-4).all()
+    assert (jnp.abs(jax.grad(loss)(begun)['condition']['frequencies']) > 1e-4).all()
 
 
 GROUPS = dataclasses.replace(CONFIG, norm_groups=8)
@@ -364,24 +369,43 @@ def test_the_demo_shape_has_at_most_two_million_parameters():
     assert 1_000_000 < count <= 2_000_000
 
 
-def test_bfloat16_is_what_the_arithmetic_runs_in():
-    config = tiny.bf16(CONFIG)
-    weights = params(config)
+EVERYTHING = dataclasses.replace(
+    CONFIG,
+    spans=True,
+    norm_groups=4,
+    context_width=12,
+    time_embedding='learned',
+    blocks=(1, 2),
+    remat='block',
+)
+
+
+@pytest.mark.parametrize(
+    ('config', 'wide', 'half'),
+    [
+        # In float32 only the two of the time condition and the last layer, which is the answer.
+        (CONFIG, {'dot_general': 2, 'conv_general_dilated': 1}, (20, 7)),
+        (EVERYTHING, {'dot_general': 3}, (37, 10)),
+    ],
+)
+def test_bfloat16_is_what_the_arithmetic_runs_in(config, wide, half):
+    halved = tiny.bf16(config)
+    weights = params(halved)
     assert {leaf.dtype for leaf in jax.tree.leaves(weights)} == {jnp.dtype('float32')}
-    jaxpr = jax.make_jaxpr(functools.partial(apply, config))(
-        weights, BATCH.latents, TIMES, BATCH.task, BATCH.text
+    batch = tiny.mixed(BATCH)
+    inputs = (batch.latents, TIMES, batch.task, batch.text)
+    jaxpr = jax.make_jaxpr(functools.partial(apply, halved))(weights, *inputs)
+    counts = collections.Counter(
+        (equation.primitive.name, str(equation.invars[0].aval.dtype))
+        for equation in equations(jaxpr.jaxpr)
+        if equation.primitive.name in ('dot_general', 'conv_general_dilated')
     )
-    kinds: dict[str, list[str]] = {}
-    for equation in equations(jaxpr.jaxpr):
-        if equation.primitive.name in ('dot_general', 'conv_general_dilated'):
-            kinds.setdefault(equation.primitive.name, []).append(str(equation.invars[0].aval.dtype))
-    # In float32 only the two of the time condition and the last layer, whose output is the answer.
-    assert kinds['dot_general'].count('float32') == 2
-    assert kinds['conv_general_dilated'].count('float32') == 1
-    assert kinds['dot_general'].count('bfloat16') == 20
-    assert kinds['conv_general_dilated'].count('bfloat16') == 7
-    full, half = run(), run(config=config)
-    error = np.linalg.norm(half - full) / np.linalg.norm(full)
+    assert {name: n for (name, dtype), n in counts.items() if dtype == 'float32'} == wide
+    assert counts['dot_general', 'bfloat16'] == half[0]
+    assert counts['conv_general_dilated', 'bfloat16'] == half[1]
+    full, found = apply(config, weights, *inputs), apply(halved, weights, *inputs)
+    assert found.dtype == jnp.float32
+    error = np.linalg.norm(found - full) / np.linalg.norm(full)
     assert 1e-4 < error < 0.1
 
 
@@ -415,6 +439,14 @@ def test_a_wrong_shape_is_refused_with_both(batch, message):
         ({'factors': (2, 2)}, 'the first level merges nothing'),
         ({'blocks': (1,)}, 'one entry per level'),
         ({'channels': (16, 24, 32)}, 'one entry per level'),
+        ({'num_tracks': 0}, r'model.num_tracks: 0; allowed is 1 to 8'),
+        ({'num_tracks': 9}, r'model.num_tracks: 9; allowed is 1 to 8'),
+        ({'norm_groups': 2}, r'model.norm_groups: 2; allowed are 1 and the multiples of the 4 tr'),
+        ({'norm_groups': 16}, r'model.norm_groups: 16; .* that divide each of \(16, 24\)'),
+        ({'norm_groups': 0}, r'model.norm_groups: 0'),
+        ({'context_width': 0}, r'model.context_width: 0; allowed is 1 or more'),
+        ({'time_embedding': 'sin'}, r"model.time_embedding: 'sin'; allowed are fixed, learned"),
+        ({'remat': 'some'}, r"model.remat: 'some'; allowed are none, block, full"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(changes, message):
