@@ -23,9 +23,12 @@ def write_piece(
     asked = {
         'prompt': request.prompt,
         'seed': request.seed,
-        'seconds': len(composition.mix) / SAMPLE_RATE,
+        'seconds': composition.num_samples / SAMPLE_RATE,
         'steps': request.num_steps,
-        'guidance': request.text_guidance,
+        'sampler': request.sampler,
+        'guidance': composition.text_guidance,
+        'given_guidance': dict(composition.given_guidance),
+        'strength': request.strength,
         'trained_steps': composition.step,
     }
     return write_takes(folder, composition.takes, asked)
@@ -41,32 +44,35 @@ def write_takes(
     """
     folder = epath.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    gains = {name: _gain(take.peak) for name, take in takes.items()}
-    written = {
-        name: dataclasses.replace(take, audio=take.audio * gains[name])
-        for name, take in takes.items()
-    }
-    mix = np.sum([take.audio for take in written.values()], axis=0)
-    mix_gain = _gain(float(np.abs(mix).max()))
-    for name, take in written.items():
-        write_flac(folder / f'{name}.flac', take.audio)
-    write_flac(folder / 'mix.flac', mix * mix_gain)
-    facts = {
-        **about,
-        'tracks': {
-            name: {
-                'role': take.role.name.lower(),
-                'file': f'{name}.flac',
-                'rms_db': round(take.rms_db, 1),
-                'peak': round(take.peak, 3),
-                'gain': round(gains[name], 4),
-            }
-            | ({'warning': 'silent'} if take.rms_db < SILENT_DB else {})
-            for name, take in written.items()
-        },
-        'mix': {'file': 'mix.flac', 'gain': round(mix_gain, 4)},
-    }
+    mix = np.zeros_like(next(iter(takes.values())).audio)
+    tracks = {}
+    for name, take in takes.items():  # one after the other: a long piece is large
+        gain = _gain(take.peak)
+        written = dataclasses.replace(take, audio=take.audio * np.float32(gain))
+        mix += written.audio
+        write_flac(folder / f'{name}.flac', written.audio)
+        tracks[name] = _describe(name, written, gain)
+    gain = _gain(float(np.abs(mix).max()))
+    mix *= np.float32(gain)
+    write_flac(folder / 'mix.flac', mix)
+    facts = {**about, 'tracks': tracks, 'mix': {'file': 'mix.flac', 'gain': round(gain, 4)}}
     (folder / 'piece.json').write_text(json.dumps(facts, indent=1) + '\n')
+    return facts
+
+
+def _describe(name: str, take: Take, gain: float) -> dict[str, Any]:
+    """What `piece.json` says of a track as written."""
+    facts = {
+        'role': take.role.name.lower(),
+        'file': f'{name}.flac',
+        'rms_db': round(take.rms_db, 1),
+        'peak': round(take.peak, 3),
+        'gain': round(gain, 4),
+    }
+    if take.holes:
+        facts['made_s'] = [[start / SAMPLE_RATE, end / SAMPLE_RATE] for start, end in take.holes]
+    if take.rms_db < SILENT_DB:
+        facts['warning'] = 'silent'
     return facts
 
 

@@ -2,29 +2,37 @@
 
 Sampling walks the training's types backwards:
 
-(1) given tracks are encoded, the prompt and the task's prefix are turned into token states
-(2) x at the first times is what `corrupt` makes of them: targets and marginal tracks are noise
-(3) the sampler takes the targets from t = 1 to t = 0, guided; the other tracks stand still
-(4) the targets are decoded; a given track is returned as it came, sample for sample
+(1) given tracks, and what there is of those that are made, are encoded
+(2) the prompt and the task's prefix are turned into token states
+(3) window by window, what is not known is sampled (`long_form`, `sampling`)
+(4) the targets are decoded, and joined to what is kept of them (`seams`)
 
-One request is one row: its noise is keyed by its seed, so it is the same in any batch.
+A given track is returned as it came, sample for sample.
 """
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
 from jen1composer.diffusion.batch import Task, Text
 from jen1composer.diffusion.guidance import Guidance
 from jen1composer.diffusion.samplers import time_grid
+from jen1composer.diffusion.solvers import make_sampler
 from jen1composer.errors import BadInput
+from jen1composer.generation import long_form
+from jen1composer.generation.parts import Holes, Part, make_parts
 from jen1composer.generation.request import Request
 from jen1composer.generation.sampling import generate
+from jen1composer.generation.scales import scales
+from jen1composer.generation.seams import splice
 from jen1composer.models.unet import UNet
 from jen1composer.tracks import SAMPLE_RATE, Role, task_id, task_prefix
 from jen1composer.training.checkpoints import restore_ema
@@ -32,6 +40,8 @@ from jen1composer.training.codec import Codec
 from jen1composer.training.composer_step import DiffusionConfig
 from jen1composer.training.text import TextEncoder, load_text_encoder
 from jen1composer.training.workdir import ComposerSpec, read_spec
+
+Progress = Callable[[int, int], None]  # windows that are done, and all
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +51,7 @@ class Take:
     role: Role
     audio: np.ndarray  # [sample, 2] float32 at 48 kHz
     latents: np.ndarray  # [frame, channel] float32
+    holes: Holes = ()  # (start, end) in samples of what was made; the rest is as it came
 
     @property
     def rms_db(self) -> float:
@@ -59,11 +70,17 @@ class Composition:
 
     takes: Mapping[str, Take]
     step: int  # of the training that the weights come from
+    text_guidance: float  # what it was sampled with
+    given_guidance: Mapping[str, float]  # of every given track
+
+    @property
+    def num_samples(self) -> int:
+        return len(next(iter(self.takes.values())).audio)
 
     @property
     def mix(self) -> np.ndarray:
         """The sum of all takes, [sample, 2]."""
-        return np.sum([take.audio for take in self.takes.values()], axis=0)
+        return functools.reduce(operator.add, (take.audio for take in self.takes.values()))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,8 +107,8 @@ class Composer:
         text = load_text_encoder(text_encoder or spec.text_encoder, max_tokens=spec.max_tokens)
         if text.fingerprint != spec.text_fingerprint:
             raise BadInput(
-                f'{workdir}: was trained with text encoder {spec.text_encoder} of fingerprint '
-                f'{spec.text_fingerprint}; that of {text.name} is {text.fingerprint}'
+                f'{workdir}: was trained with the text encoder {spec.text_encoder} of fingerprint '
+                f'{spec.text_fingerprint}; {text.name} has {text.fingerprint}'
             )
         params, step = restore_ema(workdir / 'checkpoints')
         return Composer(spec=spec, params=params, step=step, codec=codec, text_encoder=text)
@@ -102,73 +119,111 @@ class Composer:
 
     def num_frames(self, seconds: float) -> int:
         """Frames that cover `seconds`, rounded up to what the UNet takes."""
-        frames = math.ceil(seconds * SAMPLE_RATE / self.spec.hop_samples)
+        frames = -(-round(seconds * SAMPLE_RATE) // self.spec.hop_samples)
         factor = self.spec.model.total_factor
         return -(-frames // factor) * factor
 
-    def compose(self, request: Request) -> Composition:
-        """Makes the tracks that `request` asks for; raises BadInput where it cannot be."""
-        tracks = self.spec.tracks
-        roles = request.roles(tracks)
-        num_samples = round(request.seconds * SAMPLE_RATE)
+    def compose(self, request: Request, progress: Progress | None = None) -> Composition:
+        """Makes the tracks that `request` asks for.
+
+        Args:
+            request: what to make.
+            progress: see `long_form.walk`.
+
+        Raises:
+            BadInput: where it cannot be made, naming the field.
+            ArithmeticError: where samples come out that are not finite.
+        """
+        spec = self.spec
+        parts = make_parts(request, spec.tracks)
         num_frames = self.num_frames(request.seconds)
-        given = {name: _fit(audio, num_samples, name) for name, audio in request.given.items()}
-        clean = self._encode_given(given, num_frames)  # [1, track, frame, channel]  (1)
-        task = Task(
-            roles=np.array([roles], np.int32),
-            visible=np.zeros(clean.shape[:3], bool),
-            causal=np.zeros(1, bool),
+        known = np.stack([part.known_frames(num_frames, spec.hop_samples) for part in parts])
+        latents = long_form.walk(
+            self._encode(parts, num_frames),  # (1)
+            known,
+            spec.window_frames,
+            self._sampler(request),  # (3)
+            progress,
         )
-        guidance = Guidance.constant(
-            1,
-            text=request.text_guidance if request.prompt else 1.0,
-            given=tuple(
-                request.given_guidance if role == Role.CONDITION else 1.0 for role in roles
-            ),
-        )
-        diffusion = DiffusionConfig(prediction=self.spec.prediction)
-        t_max = diffusion.prediction.t_max(diffusion.schedule)
-        latents = np.asarray(
-            generate(
-                self.params,
-                clean,
-                task,
-                self._text(request.prompt, roles),
-                np.array([request.seed], np.uint32),
-                np.zeros(1, np.uint32),
-                guidance,
-                time_grid(np.array([roles]), request.num_steps, t_max),
-                model=UNet(self.spec.model),
-                diffusion=diffusion,
-                branches=guidance.branches,
-            )
-        )
-        decoded = self.codec.decode(latents)  # [1, track, sample, 2]  (4)
         takes = {
-            name: Take(
-                role=role,
-                audio=given[name] if name in given else decoded[0, k, :num_samples],
-                latents=latents[0, k],
-            )
-            for k, (name, role) in enumerate(zip(tracks, roles, strict=True))
-            if role != Role.MARGINAL
+            name: self._take(part, latents[k], request.seconds)  # (4)
+            for k, (name, part) in enumerate(zip(spec.tracks, parts, strict=True))
+            if part.role != Role.MARGINAL
         }
         for name, take in takes.items():
             if not np.isfinite(take.audio).all():
                 raise ArithmeticError(f'track {name!r} came out with samples that are not finite')
-        return Composition(takes=takes, step=self.step)
+        text_scale, given_scales = scales(request, spec.tracks)
+        return Composition(
+            takes=takes,
+            step=self.step,
+            text_guidance=text_scale,
+            given_guidance={
+                name: scale
+                for name, scale in zip(spec.tracks, given_scales, strict=True)
+                if name in request.given
+            },
+        )
 
-    def _encode_given(self, given: Mapping[str, np.ndarray], num_frames: int) -> np.ndarray:
-        """Latents of the given tracks, zeros elsewhere, [1, track, frame, channel]."""
+    def _encode(self, parts: Sequence[Part], num_frames: int) -> np.ndarray:
+        """Latents of what there is, zeros elsewhere, [track, frame, channel]."""
         spec = self.spec
-        shape = (1, len(spec.tracks), num_frames, spec.model.latent_channels)
-        clean = np.zeros(shape, np.float32)
-        for name, audio in given.items():
-            padded = np.zeros((num_frames * spec.hop_samples, 2), np.float32)
-            padded[: len(audio)] = audio
-            latents = self.codec.encode(padded[None, None])  # [1, 1, frame, channel]
-            clean[:, spec.tracks.index(name)] = np.asarray(latents)[:, 0]
+        clean = np.zeros((len(parts), num_frames, spec.model.latent_channels), np.float32)
+        for k, part in enumerate(parts):
+            if part.audio is not None:
+                rest = num_frames * spec.hop_samples - len(part.audio)
+                sound = np.pad(part.audio, ((0, rest), (0, 0)), mode='symmetric')
+                clean[k] = self.codec.encode(sound[None, None])[0, 0]
         return clean
+
+    def _take(self, part: Part, latents: np.ndarray, seconds: float) -> Take:
+        """What became of `part`, whose latents are [frame, channel] now."""
+        audio = part.audio
+        if part.holes:
+            made = self.codec.decode(latents[None, None])[0, 0, : round(seconds * SAMPLE_RATE)]
+            audio = made if audio is None else splice(audio, made, part.holes)
+        assert audio is not None  # a marginal track has no take
+        return Take(role=part.role, audio=audio, latents=latents, holes=part.holes)
+
+    def _sampler(self, request: Request) -> long_form.Make:
+        """What makes a window of the piece; all windows are one compiled program."""
+        spec = self.spec
+        roles = request.roles(spec.tracks)
+        text = self._text(request.prompt, roles)  # (2)
+        targets = [k for k, role in enumerate(roles) if role == Role.TARGET]
+        text_scale, given_scales = scales(request, spec.tracks)
+        low, high = request.guidance_interval
+        guidance = Guidance.constant(
+            1,
+            text=text_scale,
+            given=given_scales,
+            low=low,
+            high=high,
+            rescale=request.guidance_rescale,
+        )
+        diffusion = DiffusionConfig(prediction=spec.prediction)
+        start = min(request.strength, diffusion.prediction.t_max(diffusion.schedule))
+        row = np.array([roles], np.int32)  # [1, track]
+        times = time_grid(jnp.asarray(row), request.num_steps, start)
+        run = functools.partial(
+            generate,
+            model=UNet(spec.model),
+            diffusion=diffusion,
+            branches=guidance.branches,
+            stepper=make_sampler(request.sampler, diffusion.schedule, {}),
+        )
+
+        def make(number: int, latents: np.ndarray, known: np.ndarray) -> np.ndarray:
+            is_target = row[0][:, None] == Role.TARGET
+            causal = spec.model.spans and long_form.is_continuation(known[targets])
+            task = Task(
+                roles=row, visible=(known & is_target)[None], causal=np.array([causal], bool)
+            )
+            key = np.array([request.seed], np.uint32), np.array([number], np.uint32)
+            made = run(self.params, latents[None], task, text, *key, guidance, times)
+            return np.asarray(made)[0]
+
+        return make
 
     def _text(self, prompt: str, roles: tuple[Role, ...]) -> Text:
         """Token states of the prompt and of the task's prefix, each encoded by itself."""
@@ -182,15 +237,3 @@ class Composer:
             prefix=prefix,
             prefix_mask=prefix_mask,
         )
-
-
-def _fit(audio: np.ndarray, num_samples: int, name: str) -> np.ndarray:
-    """`audio` cut to `num_samples`; refuses what is shorter or no stereo, naming the track."""
-    if audio.ndim != 2 or audio.shape[1] != 2:
-        raise BadInput(f'given {name!r}: shape {audio.shape}; allowed is [sample, 2]')
-    if len(audio) < num_samples:
-        raise BadInput(
-            f'given {name!r}: {len(audio) / SAMPLE_RATE:.2f} s; allowed is the length of the '
-            f'piece, {num_samples / SAMPLE_RATE:.2f} s, or longer'
-        )
-    return audio[:num_samples]

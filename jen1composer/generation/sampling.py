@@ -2,7 +2,8 @@
 
 For row b of a batch, with its seed and its window (a long piece is made of several):
 
-(1) epsilon_b is a function of (seed_b, window_b) alone, so a row is the same in any batch
+(1) all noise is a function of (seed_b, window_b), that of a stochastic sampler of its step as well,
+    and of nothing else: a row is the same in any batch
 (2) x at the first times is what `corrupt` makes of the clean latents there: a given track is as it
     is, a marginal one is noise, and so is a target that starts at t_max; one that starts below it,
     at t = s, is a variation of strength s of what it was
@@ -19,9 +20,8 @@ import jax.numpy as jnp
 from jen1composer.diffusion.batch import Task, Text
 from jen1composer.diffusion.corruption import corrupt, is_shown
 from jen1composer.diffusion.guidance import Branches, Guidance, guided
-from jen1composer.diffusion.randomness import Draw, track_noise
+from jen1composer.diffusion.randomness import Draw, step_noise, track_noise
 from jen1composer.diffusion.samplers import Stepper, sample
-from jen1composer.diffusion.solvers import DPMSolverPP2M
 from jen1composer.models.unet import UNet
 from jen1composer.training.composer_step import (
     DiffusionConfig,
@@ -31,7 +31,7 @@ from jen1composer.training.composer_step import (
 )
 
 
-@functools.partial(jax.jit, static_argnames=('model', 'diffusion', 'branches'))
+@functools.partial(jax.jit, static_argnames=('model', 'diffusion', 'branches', 'stepper'))
 def generate(
     params: Any,
     clean: jax.Array,
@@ -45,6 +45,7 @@ def generate(
     model: UNet,
     diffusion: DiffusionConfig,
     branches: Branches,
+    stepper: Stepper,
 ) -> jax.Array:
     """Latents [batch, track, frame, channel] of the targets; the other tracks as they stand.
 
@@ -57,15 +58,20 @@ def generate(
         seeds, windows: [batch] uint32, the key of a row's noise.
         guidance: scales, one for each row.
         times: [step + 1, batch, track], see `samplers.time_grid`.
-        model, diffusion, branches: static.
+        model, diffusion, branches, stepper: static.
     """
     noise = window_noise(seeds, windows, clean.shape[1:])  # (1)
     from_noise = times[0] >= diffusion.prediction.t_max(diffusion.schedule)
     x = corrupt(clean, noise, jnp.where(from_noise, 1.0, times[0]), diffusion.schedule)  # (2)
     estimate = make_estimator(make_predictor(model, params), diffusion)
     estimate = guided(estimate, guidance, branches, noise)
-    stepper: Stepper = DPMSolverPP2M(schedule=diffusion.schedule)
-    y = sample(make_denoiser(estimate, clean, task, text), x, times, stepper)  # (3)
+    denoise = make_denoiser(estimate, clean, task, text)
+    num_steps = len(times) - 1
+
+    def noise_at(step: jax.Array) -> jax.Array:
+        return step_noise(seeds, windows * num_steps + step.astype(jnp.uint32), clean.shape[1:])
+
+    y = sample(denoise, x, times, stepper, noise_at)  # (3)
     return jnp.where(is_shown(task), clean, y)
 
 

@@ -5,8 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
+from jen1composer.diffusion.solvers import SAMPLERS
 from jen1composer.errors import BadInput
-from jen1composer.generation.request import Request
+from jen1composer.generation.request import WHOLE, Edit, Request
+from jen1composer.generation.sampling import generate
+from jen1composer.generation.scales import TEXT_BESIDE_TRACKS
 from jen1composer.tracks import TRACKS, Role
 from tests.jen1composer import tiny_codec, tiny_composer
 
@@ -25,6 +28,13 @@ def request(**values):
 
 def sound(seed):
     return tiny_codec.sound(NUM_SAMPLES + 100, 2, seed=seed)
+
+
+def encoded(composer, audio):
+    """The latents of a piece of `NUM_SAMPLES`, mirrored up to whole frames."""
+    total = composer.num_frames(SECONDS) * composer.spec.hop_samples
+    padded = np.pad(audio[:NUM_SAMPLES], ((0, total - NUM_SAMPLES), (0, 0)), mode='symmetric')
+    return composer.codec.encode(padded[None, None])[0, 0]
 
 
 def test_every_subset_of_targets_and_givens_gives_sound_of_the_asked_length(composer):
@@ -52,10 +62,7 @@ def test_a_given_track_comes_back_sample_for_sample_and_its_latents_bit_for_bit(
     bass = sound(1)
     piece = composer.compose(request(given={'bass': bass}, text_guidance=2.0, given_guidance=1.5))
     np.testing.assert_array_equal(piece.takes['bass'].audio, bass[:NUM_SAMPLES])
-    padded = np.zeros((composer.num_frames(SECONDS) * composer.spec.hop_samples, 2), np.float32)
-    padded[:NUM_SAMPLES] = bass[:NUM_SAMPLES]
-    latents = composer.codec.encode(padded[None, None])[0, 0]
-    np.testing.assert_array_equal(piece.takes['bass'].latents, latents)
+    np.testing.assert_array_equal(piece.takes['bass'].latents, encoded(composer, bass))
 
 
 def test_what_is_given_is_listened_to(composer):
@@ -77,8 +84,169 @@ def test_the_mix_is_the_sum_of_the_tracks(composer):
     )
 
 
-def test_given_sound_that_is_too_short_or_not_stereo_is_refused(composer):
-    with pytest.raises(BadInput, match=r"given 'bass': 0\.01 s; allowed is the length"):
-        composer.compose(request(given={'bass': sound(0)[:480]}))
-    with pytest.raises(BadInput, match=r"given 'bass': shape \(2000,\)"):
-        composer.compose(request(given={'bass': np.zeros(2000, np.float32)}))
+def changed(take, audio):
+    """Where [sample] a take differs from `audio`."""
+    return (take.audio != audio[: len(take.audio)]).any(axis=1)
+
+
+def test_a_span_is_made_anew_and_the_rest_comes_back(composer):
+    bass = sound(1)
+    edit = Edit(audio=bass, regenerate=((0.012, 0.02),))
+    piece = composer.compose(request(edits={'bass': edit}, given={'drums': sound(2)}))
+    take = piece.takes['bass']
+    assert take.holes == ((576, 960),)
+    inside = (np.arange(NUM_SAMPLES) >= 576) & (np.arange(NUM_SAMPLES) < 960)
+    np.testing.assert_array_equal(changed(take, bass), inside)
+    frames = np.arange(len(take.latents))
+    hop = composer.spec.hop_samples
+    untouched = (frames + 1) * hop <= 576
+    untouched |= frames * hop >= 960
+    kept = (take.latents == encoded(composer, bass)).all(axis=1)
+    np.testing.assert_array_equal(kept, untouched)
+    assert set(piece.takes) == {'bass', 'drums'}
+
+
+def test_sound_is_continued_past_its_end_and_before_its_start(composer):
+    start = np.arange(NUM_SAMPLES) / 48_000
+    bass = sound(1)[:720]  # 0.015 s
+    for start_s in (0.0, 0.004, 0.015):
+        piece = composer.compose(request(edits={'bass': Edit(audio=bass, start_s=start_s)}))
+        first = round(start_s * 48_000)
+        take = piece.takes['bass']
+        np.testing.assert_array_equal(take.audio[first : first + 720], bass)
+        assert take.holes == tuple(
+            span for span in ((0, first), (first + 720, NUM_SAMPLES)) if span[0] < span[1]
+        )
+        assert np.std(take.audio[(start < start_s) | (start > start_s + 0.015)]) > 0
+
+
+@pytest.mark.parametrize('names', [('bass',), ('bass', 'melody')])
+def test_strength_zero_returns_what_is_there_and_one_makes_it_as_new(composer, names):
+    edits = {name: Edit(audio=sound(k), regenerate=WHOLE) for k, name in enumerate(names)}
+    untouched = composer.compose(request(edits=edits, strength=0.0))
+    new = composer.compose(request(edits=edits, strength=1.0))
+    fresh = composer.compose(request(targets=names))
+    for name, edit in edits.items():
+        np.testing.assert_array_equal(untouched.takes[name].audio, edit.audio[:NUM_SAMPLES])
+        latents = encoded(composer, edit.audio)
+        np.testing.assert_array_equal(untouched.takes[name].latents, latents)
+        np.testing.assert_array_equal(new.takes[name].latents, fresh.takes[name].latents)
+        np.testing.assert_array_equal(new.takes[name].audio, fresh.takes[name].audio)
+
+
+def test_a_variation_is_nearer_the_weaker_it_is(composer):
+    edits = {'bass': Edit(audio=sound(1), regenerate=WHOLE)}
+    latents = encoded(composer, sound(1))
+    distances = [
+        np.std(composer.compose(request(edits=edits, strength=s)).takes['bass'].latents - latents)
+        for s in (0.0, 0.1, 0.4, 0.7)
+    ]
+    assert distances[0] == 0
+    assert (np.diff(distances) > 0).all()
+
+
+def test_a_long_piece_is_a_sequence_of_windows_of_one_program(composer):
+    """The first window is the piece of its length; a window is the same however many follow."""
+    window_s = composer.spec.window_frames * composer.spec.hop_samples / 48_000
+    generate.clear_cache()
+    short, longer, longest = (
+        composer.compose(request(seconds=factor * window_s, targets=('bass', 'drums')))
+        for factor in (1, 3, 5)
+    )
+    assert generate._cache_size() == 1
+    for name in ('bass', 'drums'):
+        frames = [len(piece.takes[name].latents) for piece in (short, longer, longest)]
+        assert frames == [composer.spec.window_frames * factor for factor in (1, 3, 5)]
+        np.testing.assert_array_equal(
+            longer.takes[name].latents[: frames[0]], short.takes[name].latents
+        )
+        np.testing.assert_array_equal(
+            longest.takes[name].latents[: frames[1]], longer.takes[name].latents
+        )
+        assert len(longest.takes[name].audio) == round(5 * window_s * 48_000)
+
+
+def test_a_long_given_track_is_heard_in_the_window_where_it_sounds(composer):
+    window_s = composer.spec.window_frames * composer.spec.hop_samples / 48_000
+    num_samples = round(4 * window_s * 48_000)
+    bass = tiny_codec.sound(num_samples, 2, seed=1)
+    other = bass.copy()
+    other[-num_samples // 8 :] *= -1
+    pieces = [
+        composer.compose(request(seconds=4 * window_s, given={'bass': b}, targets=('drums',)))
+        for b in (bass, other)
+    ]
+    one, two = (piece.takes['drums'].latents for piece in pieces)
+    same = (one == two).all(axis=1)
+    assert same[: 2 * composer.spec.window_frames].all()
+    assert not same[-composer.spec.window_frames // 4 :].any()
+
+
+@pytest.mark.parametrize('spans', [True, False])
+def test_a_continuation_knows_nothing_of_what_comes_later(spans):
+    """A network that was taught spans continues causally; another sees both sides, as it learnt."""
+    composer = tiny_composer.composer(spans=spans)
+    hop = composer.spec.hop_samples
+    num_samples = composer.spec.window_frames * hop
+    bass, drums = (tiny_codec.sound(num_samples, 2, seed=seed) for seed in (1, 2))
+    other = drums.copy()
+    other[-hop:] *= -1
+    asked = {
+        'edits': {'bass': Edit(audio=bass[:hop])},
+        'seconds': num_samples / 48_000,
+        'given_guidance': 1.5,
+    }
+    takes = [composer.compose(request(given={'drums': d}, **asked)).takes for d in (drums, other)]
+    same = {
+        name: (takes[0][name].latents == takes[1][name].latents).all(axis=1)
+        for name in ('bass', 'drums')
+    }
+    unlike = int(np.argmin(same['drums']))  # the encoder reaches a little forward
+    assert 1 < unlike < composer.spec.window_frames
+    assert same['bass'][:unlike].all() == spans
+    assert not same['bass'][unlike:].any()
+
+
+def test_progress_counts_windows_and_may_end_the_work(composer):
+    seen = []
+    composer.compose(request(seconds=0.05), lambda *report: seen.append(report))
+    assert seen == [(done, len(seen) - 1) for done in range(len(seen))]
+    assert len(seen) > 3
+
+    def cancel(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        composer.compose(request(), cancel)
+
+
+@pytest.mark.parametrize('sampler', SAMPLERS)
+def test_every_sampler_makes_sound_that_its_seed_decides(composer, sampler):
+    first, again, other = (
+        composer.compose(request(sampler=sampler, targets=('bass',), seed=seed)).mix
+        for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_piece_says_what_guided_it(composer):
+    asked = {'given': {'bass': sound(1), 'drums': sound(2)}, 'targets': ('melody',)}
+    piece = composer.compose(request(**asked, given_guidance={'drums': 1.5}))
+    assert piece.given_guidance == {'bass': 1.0, 'drums': 1.5}
+    assert piece.text_guidance == TEXT_BESIDE_TRACKS
+    plain = composer.compose(request(**asked))
+    assert not np.array_equal(piece.takes['melody'].audio, plain.takes['melody'].audio)
+
+
+@pytest.mark.parametrize(
+    ('values', 'said'),
+    [
+        ({'given': {'bass': sound(0)[:480]}}, r"given 'bass': 0\.01 s; allowed is the length"),
+        ({'sampler': 'magic'}, "sampler: 'magic'; allowed are ddpm, ddim"),
+        ({'edits': {'bass': Edit(audio=sound(0))}}, "edit 'bass': nothing of it is made"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(composer, values, said):
+    with pytest.raises(BadInput, match=said):
+        composer.compose(request(**values))

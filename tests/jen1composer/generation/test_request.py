@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jen1composer.errors import BadInput
-from jen1composer.generation.request import Request
+from jen1composer.generation.request import Edit, Request
 from jen1composer.tracks import TRACKS, Role
 
 SOUND = np.zeros((48_000, 2), np.float32)
@@ -19,6 +19,8 @@ T, C, M = Role.TARGET, Role.CONDITION, Role.MARGINAL
         (Request(given={'bass': SOUND}), (C, T, T, T)),
         (Request(given={'bass': SOUND}, targets=('melody',)), (C, M, M, T)),
         (Request(marginal=('bass', 'melody')), (M, T, T, M)),
+        (Request(edits={'bass': Edit(audio=SOUND)}), (T, M, M, M)),
+        (Request(edits={'bass': Edit(audio=SOUND)}, targets=('drums',)), (T, T, M, M)),
         (Request(targets=('bass',), given={'drums': SOUND}, marginal=('melody',)), (T, C, M, M)),
     ],
 )
@@ -31,6 +33,10 @@ def test_who_is_not_mentioned_is_a_target_only_if_none_is_named(request_, roles)
     [
         ({'targets': ('guitar',)}, "unknown track 'guitar'; allowed are bass, drums"),
         ({'targets': ('bass',), 'given': {'bass': SOUND}}, "'bass': is a target and a condition"),
+        (
+            {'edits': {'bass': Edit(audio=SOUND)}, 'given': {'bass': SOUND}},
+            "'bass': is a target and a condition",
+        ),
         ({'given': dict.fromkeys(TRACKS, SOUND)}, 'no track is left to generate'),
     ],
 )
@@ -48,6 +54,27 @@ def test_roles_that_cannot_be_are_refused(values, said):
         ({'seed': -1}, 'seed: -1'),
         ({'prompt': b'caf\xe9'.decode('utf-8', 'surrogateescape')}, 'allowed is text in UTF-8'),
         ({'text_guidance': float('nan')}, 'text_guidance: nan'),
+        ({'given_guidance': float('inf')}, 'given_guidance: inf'),
+        (
+            {'given': {'bass': SOUND}, 'given_guidance': {'bass': float('nan')}},
+            "given_guidance of 'bass': nan",
+        ),
+        ({'given_guidance': {'bass': 2.0}}, "given_guidance: 'bass' is not given"),
+        ({'guidance_interval': (0.6, 0.4)}, r'guidance_interval: \(0\.6, 0\.4\)'),
+        ({'guidance_rescale': 1.5}, r'guidance_rescale: 1\.5; allowed is 0 to 1'),
+        ({'strength': -0.1}, r'strength: -0\.1; allowed is 0 to 1'),
+        (
+            {'given': {'bass': SOUND[:, 0]}},
+            r"given 'bass': shape \(48000,\); allowed is \[sample, 2",
+        ),
+        ({'given': {'bass': SOUND * np.nan}}, "given 'bass': holds samples that are not finite"),
+        ({'edits': {'bass': Edit(audio=SOUND[:0])}}, r"edit 'bass': shape \(0, 2\)"),
+        ({'edits': {'bass': Edit(audio=SOUND, start_s=5.0)}}, r"edit 'bass': start_s: 5\.0"),
+        (
+            {'edits': {'bass': Edit(audio=SOUND, regenerate=((2.0, 1.0),))}},
+            r"edit 'bass': regenerate: \(2\.0, 1\.0\); allowed are start, end in seconds, rising",
+        ),
+        ({'edits': {'bass': Edit(audio=SOUND, regenerate=((2.0, 6.0),))}}, r'\(2\.0, 6\.0\)'),
     ],
 )
 def test_values_out_of_range_are_refused(values, said):
