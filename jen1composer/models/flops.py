@@ -1,0 +1,210 @@
+"""How many floating-point operations a network takes, counted from its config alone.
+
+Counted are products of matrices, a multiplication and an addition for each pair of numbers:
+
+(1) a matrix from a to b channels at n positions                        2 n a b
+(2) a convolution of width w, the zeros beyond the ends included        2 n w a b
+(3) attention of n frames to S keys each, C channels in all its heads   2 n S C for the logits and
+                                                                        2 n S C for the mixture
+
+What goes element by element (norms, activations, softmax, the optimiser) is left out; where levels
+are 64 channels wide or more it is a few hundredths. With F the sum over one forward pass, a
+training step takes
+
+(4) 3 F - E + R
+
+because a product has two in its gradient, by its weights and by its input. E are those by an input
+that nothing is learned from: latents, sounds, fixed sinusoids. R is what is computed a second time
+instead of being kept:
+
+(5) remat 'none':   0
+(6) remat 'block':  each block but its last product, whose result the gradient does not need
+(7) remat 'full':   (6), and each block that is not the last of its level once more, entirely, to
+                    find the inputs that (6) begins with
+"""
+
+import dataclasses
+
+from jen1composer.models.autoencoder import STEREO, AutoencoderConfig
+from jen1composer.models.unet_config import UNetConfig
+
+KERNEL = 3  # frames that a convolution of the UNet sees
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The sizes of the batch that a UNet is called with."""
+
+    batch: int
+    frames: int
+    prompt_tokens: int
+    prefix_tokens: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Block:
+    """Operations of one block of a level."""
+
+    part: str
+    forward: int
+    last: int  # of its last product
+
+
+def product(positions: int, inputs: int, outputs: int, width: int = 1) -> int:
+    """Equations (1) and (2)."""
+    return 2 * positions * width * inputs * outputs
+
+
+# ---- The UNet
+
+
+def unet_forward(config: UNetConfig, shape: Shape) -> dict[str, int]:
+    """Operations of one forward pass, by part of the network."""
+    tokens, context_width = _context(config, shape)
+    context = shape.batch * tokens * (config.context_width is not None)
+    parts = {
+        'ends': sum(_enter(config, shape)) + sum(_leave(config, shape)),
+        'times': sum(_times(config, shape)),
+        'context': product(context, config.text_width, context_width),
+        'merging': _merging(config, shape),
+        'residual': 0,
+        'attention': 0,
+    }
+    for level in _levels(config, shape):
+        for block in level:
+            parts[block.part] += block.forward
+    return parts
+
+
+def unet_training(config: UNetConfig, shape: Shape) -> int:
+    """Operations of one training step, equation (4)."""
+    no_gradient = _enter(config, shape)[0]
+    if config.time_embedding == 'fixed':
+        no_gradient += _times(config, shape)[0]
+    again = 0
+    for level in _levels(config, shape):
+        if config.remat in ('block', 'full'):  # (6)
+            again += sum(block.forward - block.last for block in level)
+        if config.remat == 'full':  # (7)
+            again += sum(block.forward for block in level[:-1])
+    return 3 * sum(unet_forward(config, shape).values()) - no_gradient + again
+
+
+def _enter(config: UNetConfig, shape: Shape) -> list[int]:
+    """The products at the entrance, in order."""
+    positions, tracks, width = shape.batch * shape.frames, config.num_tracks, config.channels[0]
+    if config.norm_groups == 1:
+        return [product(positions, tracks * config.input_channels, width, KERNEL)]
+    return [
+        product(positions * tracks, config.input_channels, width),
+        product(positions, tracks * width, width, KERNEL),
+    ]
+
+
+def _leave(config: UNetConfig, shape: Shape) -> list[int]:
+    positions, tracks, width = shape.batch * shape.frames, config.num_tracks, config.channels[0]
+    if config.norm_groups == 1:
+        return [product(positions, width, tracks * config.latent_channels, KERNEL)]
+    return [
+        product(positions, width, tracks * width, KERNEL),
+        product(positions * tracks, width, config.latent_channels),
+    ]
+
+
+def _times(config: UNetConfig, shape: Shape) -> list[int]:
+    sinusoids = config.num_tracks * 2 * config.time_frequencies
+    return [
+        product(shape.batch, sinusoids, config.condition_width),
+        product(shape.batch, config.condition_width, config.condition_width),
+    ]
+
+
+def _context(config: UNetConfig, shape: Shape) -> tuple[int, int]:
+    """Tokens and width of what cross-attention looks at."""
+    tokens = shape.prompt_tokens
+    if config.use_prefix:
+        tokens += shape.prefix_tokens
+    if config.use_role_tokens:
+        tokens += config.num_tracks
+    return tokens, config.context_width or config.text_width
+
+
+def _frames(config: UNetConfig, shape: Shape) -> list[int]:
+    """Frames of each level."""
+    frames, counts = shape.frames, []
+    for factor in config.factors:
+        frames //= factor
+        counts.append(frames)
+    return counts
+
+
+def _merging(config: UNetConfig, shape: Shape) -> int:
+    total = 0
+    for i, frames in list(enumerate(_frames(config, shape)))[1:]:
+        positions, factor = shape.batch * frames, config.factors[i]
+        above, here = config.channels[i - 1], config.channels[i]
+        total += 2 * product(positions, factor * above, here)  # merged, and split again
+        total += product(positions * factor, 2 * above, above)  # joined with the skip
+    return total
+
+
+def _levels(config: UNetConfig, shape: Shape) -> list[list[Block]]:
+    """The blocks of every level, those above the bottom twice: on the way down and up."""
+    levels = []
+    for i, frames in enumerate(_frames(config, shape)):
+        one = [_residual(config, shape, i, frames)]
+        one += config.attentions[i] * [_transformer(config, shape, i, frames)]
+        levels.append(config.blocks[i] * one)
+    return levels + levels[:-1]
+
+
+def _residual(config: UNetConfig, shape: Shape, i: int, frames: int) -> Block:
+    width = config.channels[i]
+    convolution = product(shape.batch * frames, width, width, KERNEL)
+    film = product(shape.batch, config.condition_width, 2 * width)
+    return Block(part='residual', forward=2 * convolution + film, last=convolution)
+
+
+def _transformer(config: UNetConfig, shape: Shape, i: int, frames: int) -> Block:
+    width, positions = config.channels[i], shape.batch * frames
+    tokens, context_width = _context(config, shape)
+    square = product(positions, width, width)
+    itself = 4 * square + 2 * product(positions, frames, width)  # (3)
+    keys = 2 * product(shape.batch * tokens, context_width, width)
+    cross = 2 * square + keys + 2 * product(positions, tokens, width)
+    inner = config.feed_forward * square
+    return Block(part='attention', forward=itself + cross + 2 * inner, last=inner)
+
+
+# ---- The autoencoder
+
+
+def autoencoder_forward(config: AutoencoderConfig, *, batch: int, frames: int) -> dict[str, int]:
+    """Operations of encoding and of decoding `frames` latent frames of sound."""
+    columns = zip(
+        config.strides,
+        config.channels,
+        config.encoder_blocks,
+        config.decoder_blocks,
+        strict=True,
+    )
+    encode = product(batch * frames, config.channels[-1], config.latent_channels)
+    decode = product(batch * frames, config.latent_channels, config.channels[-1])
+    positions = batch * frames * config.hop_samples
+    above = 0
+    for i, (stride, width, encoder_blocks, decoder_blocks) in enumerate(columns):
+        positions //= stride
+        if i == 0:  # the MDCT, and what each coefficient has to do with its band
+            both = product(positions * STEREO, 2 * stride, stride)
+            both += product(positions * STEREO, stride, config.bands)
+            features = STEREO * (stride + config.bands)
+            encode += both + product(positions, features, width)
+            decode += both + product(positions, width, features)
+        else:
+            encode += product(positions, 2 * stride * above, width)
+            decode += product(positions, width, 2 * stride * above)
+        block = product(positions, width, width, config.kernel + 1)  # and the matrix after it
+        encode += encoder_blocks * block
+        decode += decoder_blocks * block
+        above = width
+    return {'encode': encode, 'decode': decode}
