@@ -75,6 +75,24 @@ def progress(iterable: Iterable[T], desc: str, total: int | None = None) -> 'tqd
     )
 
 
+def report_progress(desc: str) -> Callable[[int, int], None]:
+    """A progress bar as a function of (done, total), to be called from within the work.
+
+    Nothing is shown before the first call, so what is refused before is one line.
+    """
+    bar: tqdm[Any] | None = None
+
+    def report(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = progress((), desc, total=total)
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return report
+
+
 def folder(flag: str, value: str | None) -> str:
     """`value`, a folder to write to; raises BadInput, naming `flag`, where a file is in its way."""
     if not value:

@@ -69,7 +69,7 @@ def _describe(name: str, take: Take, gain: float) -> dict[str, Any]:
         'peak': round(take.peak, 3),
         'gain': round(gain, 4),
     }
-    if take.holes:
+    if take.holes not in ((), ((0, len(take.audio)),)):  # made in part
         facts['made_s'] = [[start / SAMPLE_RATE, end / SAMPLE_RATE] for start, end in take.holes]
     if take.rms_db < SILENT_DB:
         facts['warning'] = 'silent'

@@ -37,7 +37,6 @@ from jen1composer.models.unet import UNet
 from jen1composer.tracks import SAMPLE_RATE, Role, task_id, task_prefix
 from jen1composer.training.checkpoints import restore_ema
 from jen1composer.training.codec import Codec
-from jen1composer.training.composer_step import DiffusionConfig
 from jen1composer.training.text import TextEncoder, load_text_encoder
 from jen1composer.training.workdir import ComposerSpec, read_spec
 
@@ -201,7 +200,7 @@ class Composer:
             high=high,
             rescale=request.guidance_rescale,
         )
-        diffusion = DiffusionConfig(prediction=spec.prediction)
+        diffusion = spec.diffusion
         start = min(request.strength, diffusion.prediction.t_max(diffusion.schedule))
         row = np.array([roles], np.int32)  # [1, track]
         times = time_grid(jnp.asarray(row), request.num_steps, start)

@@ -1,12 +1,17 @@
 """A composer that runs in milliseconds: a tiny UNet and codec with random weights, real words."""
 
 import dataclasses
+import pathlib
+
+import jax.numpy as jnp
 
 from jen1composer.diffusion.prediction import Prediction
 from jen1composer.generation.composer import Composer
 from jen1composer.tracks import TRACKS
+from jen1composer.training.checkpoints import Checkpoints
+from jen1composer.training.state import TrainState
 from jen1composer.training.text import load_minilm
-from jen1composer.training.workdir import ComposerSpec
+from jen1composer.training.workdir import ComposerSpec, write_spec
 from tests import tiny
 from tests.jen1composer import tiny_codec
 
@@ -35,3 +40,15 @@ def composer(spans: bool = False) -> Composer:
         codec=codec,
         text_encoder=text,
     )
+
+
+def save(composer: Composer, workdir: pathlib.Path) -> None:
+    """Writes the workdir that `Composer.load` reads."""
+    write_spec(workdir, composer.spec)
+    composer.codec.save(workdir / 'autoencoder')
+    checkpoints = Checkpoints(workdir / 'checkpoints', identity={})
+    step = jnp.asarray(composer.step)
+    checkpoints.save(
+        composer.step, TrainState(step=step, params={}, opt_state={}, ema=composer.params)
+    )
+    checkpoints.close()

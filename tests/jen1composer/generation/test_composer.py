@@ -1,5 +1,6 @@
 """The composer with random weights: what must hold whatever was learnt."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -205,6 +206,12 @@ def test_a_continuation_knows_nothing_of_what_comes_later(spans):
     assert 1 < unlike < composer.spec.window_frames
     assert same['bass'][:unlike].all() == spans
     assert not same['bass'][unlike:].any()
+
+
+def test_it_samples_by_the_schedule_that_it_was_trained_with(composer):
+    spec = dataclasses.replace(composer.spec, schedule='rectified_flow')
+    other = dataclasses.replace(composer, spec=spec).compose(request(targets=('bass',)))
+    assert not np.array_equal(other.mix, composer.compose(request(targets=('bass',))).mix)
 
 
 def test_progress_counts_windows_and_may_end_the_work(composer):
