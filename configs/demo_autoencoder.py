@@ -32,12 +32,13 @@ def get_config(arg: str = '') -> ConfigDict:
     config.seed = 0
     config.data = 'demo/data'  # from launch.prepare_data
     config.batch = 8
+    config.hop_samples = 1920  # the product of model.strides, checked
     config.crop_frames = 18  # 0.72 s
     config.keep_silent = 0.1  # odds that a silent crop is kept rather than drawn again
 
     # Levels read downwards, from the sound to the latents: 100 frames a second, then 25.
     config.model = ConfigDict()
-    config.model.strides = (480, 4)  # hop of 1920 samples
+    config.model.strides = (480, 4)
     config.model.channels = (192, 256)
     config.model.encoder_blocks = (1, 1)
     config.model.decoder_blocks = (1, 2)
@@ -52,9 +53,11 @@ def get_config(arg: str = '') -> ConfigDict:
 
     config.losses = ConfigDict()
     config.losses.sizes = (2048, 512, 128)
+    config.losses.in_turn = False
     config.losses.floor = 1e-3
     config.losses.log_mel = 1.0
     config.losses.log_magnitude = 0.3
+    config.losses.level = 0.0
     config.losses.waveform = 0.0
 
     config.optimizer = ConfigDict()

@@ -7,9 +7,10 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 from data_pipeline.audio_crops import AudioCrops, batches
@@ -17,24 +18,48 @@ from data_pipeline.records import RATE, Prepared, Song
 from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.log_mel import SIZE, log_mel, log_mel_distance
 from jen1composer.evaluation.reconstruction import reconstruction_report
-from jen1composer.models.autoencoder import STEREO, Autoencoder, AutoencoderConfig
+from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
+from jen1composer.models.discriminator import DiscriminatorConfig, Discriminators
 from jen1composer.models.whitening import LatentStatistics
 from jen1composer.sharding.mesh import check_batch, make_mesh
 from jen1composer.sharding.rules import strategy
+from jen1composer.training.adversary import (
+    AUTOENCODER,
+    DISCRIMINATOR,
+    Adversary,
+    AdversaryConfig,
+    two_optimizers,
+)
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
-from jen1composer.training.autoencoder_step import AutoencoderTaskConfig, make_loss
+from jen1composer.training.autoencoder_step import (
+    AutoencoderTaskConfig,
+    autoencoder_of,
+    init_params,
+    make_loss,
+)
 from jen1composer.training.checkpoints import flat_identity
 from jen1composer.training.codec import Codec
 from jen1composer.training.loop import LoopConfig
 from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.run import Run
-from jen1composer.training.state import PyTree, TrainState
+from jen1composer.training.state import PyTree, TrainState, parameter_count
 from launch.config_sections import require_sections
 
-SECTIONS = ('data', 'crop_frames', 'model.', 'task.', 'losses.', 'optimizer.', 'heldout.')
+SECTIONS = (
+    'data',
+    'hop_samples',
+    'crop_frames',
+    'model.',
+    'task.',
+    'losses.',
+    'optimizer.',
+    'heldout.',
+)
+ADVERSARY_SECTIONS = ('model.', 'losses.', 'optimizer.')
 # What the codec and the report are made with.
 AFTER_TRAINING = ('whitening_songs', 'whitening_channels', 'heldout')
-NOT_IDENTITY = ('data', 'loop', 'sharding', *AFTER_TRAINING)  # may change on a resume
+# What may change on a resume; the hop is that of `model.strides`.
+NOT_IDENTITY = ('data', 'loop', 'sharding', 'hop_samples', *AFTER_TRAINING)
 HELDOUT_SEED, NOISE_SEED = 1, 2  # apart from the seed of the run, so that runs are compared
 
 
@@ -44,14 +69,29 @@ class AutoencoderRun:
 
     config: ConfigDict
     model: Autoencoder
+    adversary: Adversary | None
     data: Prepared
     run: Run
     heldout: Mapping[str, np.ndarray]  # split -> [crop, sample, 2], the same in every run
 
+    def weights(self, state: TrainState) -> PyTree:
+        """The averaged weights of the autoencoder."""
+        return autoencoder_of(state.ema, self.adversary)
+
+    @property
+    def parameter_counts(self) -> dict[str, int]:
+        """Of the autoencoder and of each discriminator, by name."""
+        params = nn.unbox(jax.eval_shape(self.run.init_params))
+        counts = {AUTOENCODER: parameter_count(autoencoder_of(params, self.adversary))}
+        judges = {} if self.adversary is None else params[DISCRIMINATOR]
+        return counts | {
+            f'{DISCRIMINATOR}_{name}': parameter_count(judges[name]) for name in judges
+        }
+
     def evaluate(self, state: TrainState) -> dict[str, Any]:
         """Log-mel distance of decoded validation crops, with the averaged weights."""
         sounds = self.heldout['validation']
-        decoded = self._decoded({'params': state.ema}, sounds)
+        decoded = self._decoded({'params': self.weights(state)}, sounds)
         distance = log_mel_distance(log_mel(sounds), log_mel(np.asarray(decoded)))
         return {'validation_log_mel_db': round(distance, 3)}
 
@@ -99,15 +139,12 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     """Assembles a run; raises BadInput where the config or the data cannot be used."""
     require_sections(config, 'train_autoencoder', SECTIONS)
     model = Autoencoder(_from_config(AutoencoderConfig, config.model, 'model'))
+    adversary = _adversary(config)
     losses = _from_config(AutoencoderLossConfig, config.losses, 'losses')
     task = AutoencoderTaskConfig(losses=losses, **config.task)
     _check_values(config, model.config)
     data = Prepared(config.data)
     total_steps = config.loop.total_steps
-
-    def init_params() -> PyTree:
-        sound = jnp.zeros((1, model.config.hop_samples, STEREO))
-        return model.init(jax.random.key(config.seed), sound)['params']
 
     crops = _crops(config, model.config, data, total_steps)
 
@@ -123,9 +160,9 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     mesh = make_mesh(data=config.sharding.data, fsdp=config.sharding.fsdp)
     check_batch(config.batch, mesh)
     run = Run(
-        init_params=init_params,
-        loss_fn=make_loss(model, task, config.seed),
-        optimizer=make_optimizer(OptimizerConfig(total_steps=total_steps, **config.optimizer)),
+        init_params=functools.partial(init_params, model, config.seed, adversary),
+        loss_fn=make_loss(model, task, config.seed, adversary),
+        optimizer=_optimizer(config),
         ema_decay=config.ema_decay,
         batches=host_batches,
         identity=flat_identity(config, ignore=NOT_IDENTITY)
@@ -133,16 +170,42 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
         mesh=mesh,
         rules=strategy(config.sharding.strategy),
         loop=LoopConfig(**config.loop),
+        networks=() if adversary is None else (AUTOENCODER, DISCRIMINATOR),
     )
     # Read before the training, so that data without a test song is refused now.
     heldout = {
         split: _heldout(config.heldout, model.config, data, split)
         for split in ('validation', 'test')
     }
-    return AutoencoderRun(config=config, model=model, data=data, run=run, heldout=heldout)
+    return AutoencoderRun(
+        config=config, model=model, adversary=adversary, data=data, run=run, heldout=heldout
+    )
+
+
+def _adversary(config: ConfigDict) -> Adversary | None:
+    """What the section `adversary` says, if there is one."""
+    section = config.get('adversary')
+    if section is None:
+        return None
+    require_sections(section, 'train_autoencoder, in adversary', ADVERSARY_SECTIONS)
+    sizes = _from_config(DiscriminatorConfig, section.model, 'adversary.model')
+    losses = _from_config(AdversaryConfig, section.losses, 'adversary.losses')
+    return Adversary(model=Discriminators(sizes), config=losses)
+
+
+def _optimizer(config: ConfigDict) -> optax.GradientTransformation:
+    ours = make_optimizer(OptimizerConfig(total_steps=config.loop.total_steps, **config.optimizer))
+    if config.get('adversary') is None:
+        return ours
+    theirs = OptimizerConfig(total_steps=config.loop.total_steps, **config.adversary.optimizer)
+    return two_optimizers(ours, make_optimizer(theirs))
 
 
 def _check_values(config: ConfigDict, model: AutoencoderConfig) -> None:
+    allowed = f'is the product of model.strides, {model.hop_samples}'
+    require(
+        config.hop_samples == model.hop_samples, '--config.hop_samples', config.hop_samples, allowed
+    )
     for name, first, last in (
         ('seed', 0, 2**32 - 1),
         ('batch', 1, math.inf),

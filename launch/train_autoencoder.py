@@ -15,6 +15,7 @@ makes the codec and the report again where what the config says of these has cha
 
 import functools
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -40,31 +41,34 @@ def main(argv: list[str]) -> None:
     from jen1composer.training.codec import IN_WORKDIR
     from jen1composer.training.files import write_whole
     from jen1composer.training.run import run_training
-    from jen1composer.training.state import parameter_count
     from launch.autoencoder_run import autoencoder_run
 
     command.use_compilation_cache()
     workdir = epath.Path(_WORKDIR.value)
     assembled = autoencoder_run(_CONFIG.value)
+    counts = assembled.parameter_counts
 
     def show(steps: Iterable[Any]) -> Iterable[Any]:
         return command.progress(steps, 'autoencoder')
 
+    print('parameters:', ', '.join(f'{k} {v:,}' for k, v in counts.items()), file=sys.stderr)
     state = run_training(assembled.run, workdir, evaluate=assembled.evaluate, progress=show)
 
     report_path = workdir / 'heldout.json'  # written last: where it is, all is done
     if _read(report_path).get('made_with') != assembled.after_training:
+        weights = assembled.weights(state)
         sums = {
             split: assembled.statistics(
-                state.ema, split, functools.partial(command.progress, desc=f'{split} latents')
+                weights, split, functools.partial(command.progress, desc=f'{split} latents')
             )
             for split in ('train', 'validation')
         }
-        codec = assembled.codec(state.ema, sums['train'])
+        codec = assembled.codec(weights, sums['train'])
         codec.save(workdir / IN_WORKDIR)
         report = {
             'steps': int(state.step),
-            'parameters': parameter_count(state.params),
+            'parameters': counts.pop('autoencoder'),
+            'discriminator_parameters': counts,
             'hop_samples': codec.hop_samples,
             'latent_channels': codec.latent_channels,
             'fingerprint': codec.fingerprint,

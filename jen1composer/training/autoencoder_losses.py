@@ -1,19 +1,24 @@
-"""What the autoencoder is held to, in frequency and in time; no listener is trained against it.
+"""What the decoded sound is held to, in frequency and in time (`training.adversary`: by listeners).
 
-Let X and Y be the short-time Fourier transforms of the original x and of the decoded y with a Hann
-window of `size` samples, advanced by half of it and scaled so that white noise of variance v has
-mean power v; M a mel filterbank of size / 16 bands, each a weighted mean of bins; e the floor, the
-magnitude below which all counts as silence.
+Let X and Y be the short-time Fourier transforms (`models.spectrum`) of the original x and of the
+decoded y in windows of `size` samples; M a mel filterbank of size / 16 bands, each a weighted mean
+of bins; e the floor, the magnitude below which all counts as silence.
 
 (1) log mel          mean |log(M|X|^2 + e^2) - log(M|Y|^2 + e^2)| / 2
 (2) log magnitude    mean |log(|X|^2 + e^2) - log(|Y|^2 + e^2)| / 2
-(3) waveform         mean |x - y| / (mean |x| + e)
+(3) level            mean |log(mean x^2 + e^2) - log(mean y^2 + e^2)| / 2,  a mean for each example
+(4) waveform         mean |x - y| / (mean |x| + e)
 
 (1) and (2) are averaged over the sizes (a long window resolves pitch, a short one onsets) and over
-four views: left and right, and mid = (left + right) / sqrt 2 and side = (left - right) / sqrt 2,
-since a decoder that is right in each ear alone may still lose the stereo image. The transform is
-linear, so only left and right are transformed. (1) weighs bands as an ear does, (2) asks for single
-partials, (3) alone knows the phase, which the latents can carry in the bass.
+four views, which (3) has as well: left and right, and mid = (left + right) / sqrt 2 and side =
+(left - right) / sqrt 2, since a decoder that is right in each ear alone may still lose the stereo
+image. The transform is linear, so only left and right are transformed. On a small machine the
+transforms cost more than the network: with `in_turn` step s takes one size alone, s modulo their
+number, whose mean over the steps is the same.
+
+(1) weighs bands as an ear does, (2) asks for single partials. Both leave the whole too quiet: what
+is hard to guess is best guessed at its median, and the peaks, which make the power, are far above
+it. (3) asks for that power. (4) alone knows the phase, which the latents can carry in the bass.
 
 The floor stands inside each logarithm, so that silence has a finite gradient.
 """
@@ -29,17 +34,20 @@ import librosa
 import numpy as np
 
 from jen1composer.errors import require
+from jen1composer.models.spectrum import stft
 from jen1composer.tracks import SAMPLE_RATE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AutoencoderLossConfig:
     sizes: tuple[int, ...] = (2048, 512, 128)  # samples in a window
+    in_turn: bool = False  # one of the sizes a step, rather than all
     floor: float = 1e-3  # e, -60 dB of full scale
 
     # weights
     log_mel: float = 1.0
     log_magnitude: float = 0.3
+    level: float = 0.0
     waveform: float = 0.1
 
     def __post_init__(self) -> None:
@@ -47,34 +55,50 @@ class AutoencoderLossConfig:
         allowed = 'are one or more multiples of 16'
         require(len(self.sizes) > 0 and whole, 'losses.sizes', self.sizes, allowed)
         require(0 < self.floor < math.inf, 'losses.floor', self.floor, 'is more than 0')
-        for name in ('log_mel', 'log_magnitude', 'waveform'):
+        for name in ('log_mel', 'log_magnitude', 'level', 'waveform'):
             value = getattr(self, name)
             require(0 <= value < math.inf, f'losses.{name}', value, 'is 0 or more')
 
 
 def reconstruction_loss(
-    original: jax.Array, decoded: jax.Array, config: AutoencoderLossConfig
+    original: jax.Array, decoded: jax.Array, config: AutoencoderLossConfig, step: jax.Array
 ) -> tuple[jax.Array, Mapping[str, jax.Array]]:
-    """The weighted sum of (1) to (3), and each of them unweighted by name.
+    """The weighted sum of (1) to (4), and each of them unweighted by name.
 
     Args:
         original: `[batch, sample, 2]`, left and right.
         decoded: the same shape.
         config: weights, window sizes and floor.
+        step: [] int32, chooses the size where they take turns.
     """
-    log_mel = log_magnitude = jnp.zeros(())
-    for size in config.sizes:
-        # [batch, view, frame, bin]
-        true, ours = power_views(original, size), power_views(decoded, size)
-        log_magnitude += log_distance(true, ours, config.floor) / len(config.sizes)
-        bands = mel_bands(size)
-        log_mel += log_distance(true @ bands, ours @ bands, config.floor) / len(config.sizes)
+    by_size = [functools.partial(_spectral_terms, size, config.floor) for size in config.sizes]
+    if config.in_turn:
+        # A branch that is not taken must not keep what its gradient would need: checkpoint.
+        branches = [jax.checkpoint(branch) for branch in by_size]
+        terms = jax.lax.switch(step % len(branches), branches, original, decoded)
+    else:
+        every = [terms_of(original, decoded) for terms_of in by_size]
+        terms = jax.tree.map(lambda *sizes: sum(sizes) / len(sizes), *every)
+    # [batch, view]
+    true, ours = (power(views(jnp.moveaxis(x, 2, 1))).mean(-1) for x in (original, decoded))
     loudness = jnp.mean(jnp.abs(original)) + config.floor
-    waveform = jnp.mean(jnp.abs(original - decoded)) / loudness
-    loss = (
-        config.log_mel * log_mel + config.log_magnitude * log_magnitude + config.waveform * waveform
-    )
-    return loss, {'log_mel': log_mel, 'log_magnitude': log_magnitude, 'waveform': waveform}
+    terms['level'] = log_distance(true, ours, config.floor)
+    terms['waveform'] = jnp.mean(jnp.abs(original - decoded)) / loudness
+    loss = sum((getattr(config, name) * term for name, term in terms.items()), start=jnp.zeros(()))
+    return loss, terms
+
+
+def _spectral_terms(
+    size: int, floor: float, original: jax.Array, decoded: jax.Array
+) -> dict[str, jax.Array]:
+    """(1) and (2) of one size."""
+    # [batch, view, frame, bin]
+    true, ours = (power(views(stft(x, size))) for x in (original, decoded))
+    bands = mel_bands(size)
+    return {
+        'log_mel': log_distance(true @ bands, ours @ bands, floor),
+        'log_magnitude': log_distance(true, ours, floor),
+    }
 
 
 def log_distance(true: jax.Array, ours: jax.Array, floor: float) -> jax.Array:
@@ -82,26 +106,16 @@ def log_distance(true: jax.Array, ours: jax.Array, floor: float) -> jax.Array:
     return jnp.mean(jnp.abs(jnp.log(true + floor**2) - jnp.log(ours + floor**2))) / 2
 
 
-def power_views(x: jax.Array, size: int) -> jax.Array:
-    """`[batch, sample, 2]` -> `|X|^2` of left, right, mid and side, `[batch, 4, frame, bin]`."""
-    left, right = jnp.moveaxis(stft(x, size), 1, 0)
+def views(x: jax.Array) -> jax.Array:
+    """`[batch, 2, ...]`, left and right -> `[batch, 4, ...]`, and mid and side."""
+    left, right = x[:, 0], x[:, 1]
     half = np.float32(np.sqrt(0.5))
-    views = jnp.stack([left, right, (left + right) * half, (left - right) * half], axis=1)
-    return jnp.square(views.real) + jnp.square(views.imag)
+    return jnp.stack([left, right, (left + right) * half, (left - right) * half], axis=1)
 
 
-def stft(x: jax.Array, size: int) -> jax.Array:
-    """`[batch, sample, channel]` -> complex `[batch, channel, frame, bin]`, half overlapped.
-
-    Half a window of zeros is put in front, and behind up to a whole number of half windows.
-    """
-    hop = size // 2
-    x = jnp.moveaxis(x, 2, 1)  # [batch, channel, sample]
-    x = jnp.pad(x, ((0, 0), (0, 0), (hop, hop + -x.shape[2] % hop)))
-    blocks = x.reshape(*x.shape[:2], -1, hop)
-    frames = jnp.concatenate([blocks[:, :, :-1], blocks[:, :, 1:]], axis=-1)
-    window = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2  # Hann; its power sums to 3/8 size
-    return jnp.fft.rfft(frames * (window / np.sqrt(0.375 * size)).astype(np.float32))
+def power(x: jax.Array) -> jax.Array:
+    """|x|^2 of what is real or complex."""
+    return jnp.square(x.real) + jnp.square(x.imag)
 
 
 @functools.cache

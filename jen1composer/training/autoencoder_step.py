@@ -3,6 +3,7 @@
 (1) z = encode(x)
 (2) z' = keep * (z + noise * n),  n Gaussian;  keep = 0 for `masked_share` of the frames, else 1
 (3) loss = reconstruction(x, decode(z')) + latent_penalty * mean z^2
+                                         + what an adversary asks, if there is one
 
 The noise has a fixed size and the penalty holds the latents near unit size, so that the encoder
 cannot escape the noise by shouting: what it says must be worth saying above the noise, and the
@@ -21,7 +22,13 @@ import jax.numpy as jnp
 
 from jen1composer.diffusion.randomness import Draw, example_keys
 from jen1composer.errors import require
-from jen1composer.models.autoencoder import Autoencoder, decode, encode
+from jen1composer.models.autoencoder import STEREO, Autoencoder, decode, encode
+from jen1composer.training.adversary import (
+    AUTOENCODER,
+    DISCRIMINATOR,
+    Adversary,
+    adversarial_loss,
+)
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig, reconstruction_loss
 from jen1composer.training.step import LossFn
 
@@ -41,25 +48,51 @@ class AutoencoderTaskConfig:
             require(0 <= value < math.inf, f'task.{name}', value, 'is 0 or more')
 
 
-def make_loss(model: Autoencoder, config: AutoencoderTaskConfig, seed: int) -> LossFn:
-    """Returns `(params, batch, step) -> (loss, metrics)`; the step does not matter.
+def make_loss(
+    model: Autoencoder,
+    config: AutoencoderTaskConfig,
+    seed: int,
+    adversary: Adversary | None = None,
+) -> LossFn:
+    """Returns `(params, batch, step) -> (loss, metrics)`.
 
-    The batch maps 'waveform' to `[batch, sample, 2]` and 'index' to `[batch]` uint32.
+    The step chooses the window where the losses take turns, and times the adversary. The batch maps
+    'waveform' to `[batch, sample, 2]` and 'index' to `[batch]` uint32. The parameters are what
+    `init_params` gives with the same adversary.
     """
 
     def loss_fn(
         params: Any, batch: Mapping[str, jax.Array], step: jax.Array
     ) -> tuple[jax.Array, Mapping[str, jax.Array]]:
-        del step
-        waveform = batch['waveform']
-        latents = encode(model, params, waveform)
+        waveform, ours = batch['waveform'], autoencoder_of(params, adversary)
+        latents = encode(model, ours, waveform)
         spoilt = spoil(latents, batch['index'], config, seed)
-        decoded = decode(model, params, spoilt)
-        loss, terms = reconstruction_loss(waveform, decoded, config.losses)
+        decoded = decode(model, ours, spoilt)
+        loss, terms = reconstruction_loss(waveform, decoded, config.losses, step)
         power = jnp.mean(jnp.square(latents))
-        return loss + config.latent_penalty * power, {**terms, 'latent_power': power}
+        loss, terms = loss + config.latent_penalty * power, {**terms, 'latent_power': power}
+        if adversary is None:
+            return loss, terms
+        theirs = params[DISCRIMINATOR]
+        added, asked = adversarial_loss(adversary, theirs, waveform, decoded, step)
+        return loss + added, {**terms, **asked}
 
     return loss_fn
+
+
+def init_params(model: Autoencoder, seed: int, adversary: Adversary | None = None) -> Any:
+    """Fresh parameters, boxed with their logical axes: the autoencoder's tree alone, or both."""
+    sound = jnp.zeros((1, model.config.hop_samples, STEREO))
+    ours = model.init(jax.random.key(seed), sound)['params']
+    if adversary is None:
+        return ours
+    theirs = adversary.model.init(jax.random.fold_in(jax.random.key(seed), 1), sound)['params']
+    return {AUTOENCODER: ours, DISCRIMINATOR: theirs}
+
+
+def autoencoder_of(params: Any, adversary: Adversary | None) -> Any:
+    """The autoencoder's part of what is trained."""
+    return params if adversary is None else params[AUTOENCODER]
 
 
 def spoil(

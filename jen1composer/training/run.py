@@ -4,7 +4,7 @@ Both stages, autoencoder and composer, are this with another loss and other batc
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -38,6 +38,7 @@ class Run:
     mesh: Mesh
     rules: Rules
     loop: LoopConfig
+    networks: Sequence[str] = ()  # see `make_train_step`
 
 
 def run_training(
@@ -78,7 +79,7 @@ def run_training(
     # ---- The step: one program, its state donated.
     placement = batch_sharding(run.mesh, run.rules)
     step = jax.jit(
-        make_train_step(run.loss_fn, run.optimizer, run.ema_decay),
+        make_train_step(run.loss_fn, run.optimizer, run.ema_decay, run.networks),
         in_shardings=(shardings, placement),
         out_shardings=(shardings, None),
         donate_argnums=0,

@@ -8,7 +8,7 @@ The ramp in (3) lets the average forget the initial parameters quickly. The loss
 from (seed, example index) and nothing else, so the step needs no key.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,11 +23,15 @@ StepFn = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
 
 
 def make_train_step(
-    loss_fn: LossFn, optimizer: optax.GradientTransformation, ema_decay: float
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    ema_decay: float,
+    networks: Sequence[str] = (),
 ) -> StepFn:
     """Returns the pure step `(state, batch) -> (state, metrics)`, to be jitted by the caller.
 
-    `loss_fn(params, batch, step)` returns the scalar loss and scalar metrics by name.
+    `loss_fn(params, batch, step)` returns the scalar loss and scalar metrics by name. `networks`
+    are entries of the parameters whose gradients' norms are told apart, where there are several.
     """
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
@@ -38,6 +42,7 @@ def make_train_step(
         decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
         ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
         new = TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
-        return new, {'loss': loss, 'gradient_norm': optax.tree.norm(grads), **metrics}
+        norms = {f'gradient_norm_{name}': optax.tree.norm(grads[name]) for name in networks}
+        return new, {'loss': loss, 'gradient_norm': optax.tree.norm(grads), **norms, **metrics}
 
     return step

@@ -21,6 +21,17 @@ TINY = AutoencoderConfig(
     band_corner_hz=5000.0,
 )
 
+# Of one level, for what must compile in a second.
+SMALL = AutoencoderConfig(
+    strides=(8,),
+    channels=(6,),
+    encoder_blocks=(0,),
+    decoder_blocks=(0,),
+    latent_channels=4,
+    bands=2,
+    band_corner_hz=5000.0,
+)
+
 
 @functools.partial(jax.jit, static_argnums=0)
 def params(config: AutoencoderConfig = TINY):

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -12,13 +13,15 @@ import jax
 import numpy as np
 import pytest
 
-from configs import demo, demo_autoencoder
+from configs import demo, demo_autoencoder, paper_autoencoder
 from data_pipeline import records
 from jen1composer.errors import BadInput
 from jen1composer.models.whitening import whiteness
 from jen1composer.training.codec import Codec
+from jen1composer.training.loop import NotFinite
 from jen1composer.training.metrics import read_metrics
 from jen1composer.training.run import run_training
+from jen1composer.training.state import parameter_count
 from launch.autoencoder_run import autoencoder_run
 from tests.jen1composer.tiny_codec import sound
 
@@ -45,6 +48,7 @@ def tiny_config(folder):
     config.data = str(folder)
     config.batch, config.crop_frames = 8, 30  # a multiple of the tests' eight devices
     config.model.strides, config.model.channels = (12, 3), (4, 6)
+    config.hop_samples = 36
     config.model.encoder_blocks, config.model.decoder_blocks = (0, 0), (0, 1)
     config.model.latent_channels, config.model.bands = 5, 3
     config.model.band_corner_hz = 5000.0
@@ -81,6 +85,76 @@ def test_a_run_makes_a_codec_that_knows_its_latents(tmp_path):
 
     again = run_training(assembled.run, tmp_path / 'run')  # done: nothing changes
     jax.tree.map(np.testing.assert_array_equal, state.ema, again.ema)
+
+
+def adversarial_config(folder):
+    config = tiny_config(folder)
+    config.model.strides, config.hop_samples = (12, 2), 24
+    config.adversary = paper_autoencoder.get_config().adversary
+    model = config.adversary.model
+    model.periods, model.period_channels = (2, 3), (4, 6)
+    model.sizes, model.spectrum_channels, model.dilations = (64,), 4, (2,)
+    losses = config.adversary.losses
+    losses.learns_from, losses.counts_from, losses.ramp_steps = 1, 2, 2
+    return config
+
+
+class Stopped(Exception):
+    """Stands for a kill: nothing is saved on the way out."""
+
+
+def test_an_adversary_is_trained_beside_and_stays_out_of_the_codec(tmp_path):
+    prepare(tmp_path / 'data')
+    config = adversarial_config(tmp_path / 'data')
+    config.loop.log_every, config.loop.save_every_s = 1, 0.0
+    assembled = autoencoder_run(config)
+    counts = assembled.parameter_counts
+    names = [
+        'autoencoder',
+        *(f'discriminator_{n}' for n in ('period_2', 'period_3', 'spectrum_64')),
+    ]
+    assert list(counts) == names
+
+    def stopped_at_three(first_step):
+        for number, batch in enumerate(assembled.run.batches(first_step), start=first_step):
+            if number == 3:
+                raise Stopped
+            yield batch
+
+    with pytest.raises(Stopped):
+        run_training(dataclasses.replace(assembled.run, batches=stopped_at_three), tmp_path / 'run')
+    state = run_training(assembled.run, tmp_path / 'run', evaluate=assembled.evaluate)
+    whole = run_training(assembled.run, tmp_path / 'whole')
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), jax.device_get(whole))
+    assert sum(counts.values()) == parameter_count(state.params)
+
+    rows = [row for row in read_metrics(tmp_path / 'run' / 'metrics.jsonl') if 'loss' in row]
+    assert [row['adversary_ramp'] for row in rows] == [0, 0, 0, 0.5]
+    terms = {'adversarial', 'feature_matching', 'gradient_norm_autoencoder', *names[1:]}
+    assert terms | {'log_mel', 'gradient_norm_discriminator'} < rows[0].keys()
+    assert [row['discriminator_period_2'] > 0 for row in rows] == [False, True, True, True]
+
+    weights = assembled.weights(state)
+    codec = assembled.codec(weights, assembled.statistics(weights, 'train'))
+    codec.save(tmp_path / 'codec')
+    assert Codec.load(tmp_path / 'codec').fingerprint == codec.fingerprint
+
+
+def test_a_discriminator_that_is_not_finite_ends_the_run_by_name(tmp_path):
+    prepare(tmp_path / 'data')
+    run = autoencoder_run(adversarial_config(tmp_path / 'data')).run
+
+    def poisoned():
+        params = run.init_params()
+        layer = params['discriminator']['period_3']['Conv2D_1']
+        layer['bias'] = layer['bias'].replace(value=layer['bias'].value * np.nan)
+        return params
+
+    with pytest.raises(NotFinite, match='in step 2: ') as caught:
+        run_training(dataclasses.replace(run, init_params=poisoned), tmp_path / 'run')
+    named = set(re.findall(r'(\w+) became nan', str(caught.value)))
+    assert {'discriminator_period_3', 'gradient_norm_discriminator', 'adversarial'} < named
+    assert not named & {'discriminator_period_2', 'log_mel', 'latent_power'}
 
 
 def test_the_whitening_takes_songs_evenly(tmp_path):
@@ -152,6 +226,7 @@ def test_what_is_done_is_kept_and_what_is_torn_or_asked_otherwise_is_made_again(
         ('whitening_songs', 0, 'is 1 or more'),
         ('whitening_channels', 6, 'is 0 to 5'),
         ('heldout.crops', 0, 'is 1 or more'),
+        ('hop_samples', 35, 'is the product of model.strides, 36'),
         ('heldout.seconds', 0.0427, 'is 0.04275 or more'),  # 57 frames of 36 samples
     ],
 )
@@ -174,6 +249,13 @@ def test_what_cannot_be_trained_is_refused_before_the_training(tmp_path):
     config = tiny_config(tmp_path / 'data')
     config.model.kernel = 4
     with pytest.raises(BadInput, match=r'model\.kernel: 4; allowed are odd widths'):
+        autoencoder_run(config)
+    config = adversarial_config(tmp_path / 'data')
+    config.adversary.model.periods = (2, 2)
+    with pytest.raises(BadInput, match=r'discriminator\.periods: \(2, 2\); allowed are distinct'):
+        autoencoder_run(config)
+    del config.adversary['losses']
+    with pytest.raises(BadInput, match=r'in adversary, which needs losses\. beside'):
         autoencoder_run(config)
     with pytest.raises(BadInput, match='not a prepared data folder'):
         autoencoder_run(tiny_config(tmp_path / 'nowhere'))

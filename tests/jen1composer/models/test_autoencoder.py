@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,7 @@ from jen1composer.models.autoencoder import (
     encode,
     rotate_stereo,
 )
+from jen1composer.training.state import parameter_count
 from tests.jen1composer.tiny_codec import TINY, params, sound
 
 DEEP = dataclasses.replace(TINY, encoder_blocks=(2, 1, 3), decoder_blocks=(3, 2, 2), kernel=5)
@@ -72,12 +74,14 @@ def check_reach(change: np.ndarray, reach: int) -> None:
 def test_the_configs_are_of_the_shape_they_promise(config_file):
     config = AutoencoderConfig(**config_file.get_config().model.to_dict())
     hop, channels = {demo_autoencoder: (1920, 64), paper_autoencoder: (320, 128)}[config_file]
-    assert config.hop_samples == hop
+    assert config.hop_samples == config_file.get_config().hop_samples == hop
     x = jax.ShapeDtypeStruct((1, 4 * hop, 2), jnp.float32)
     model = Autoencoder(config)
     weights = jax.eval_shape(model.init, jax.random.key(0), x)['params']
     z = jax.eval_shape(lambda weights, x: encode(model, weights, x), weights, x)
     assert z.shape == (1, 4, channels)
+    if config_file is paper_autoencoder:
+        assert f'{parameter_count(nn.unbox(weights)):,}' in config_file.__doc__
 
 
 def test_every_weight_names_its_axes():
