@@ -211,14 +211,16 @@ def _in_windows(
     window = max(WINDOW_FRAMES, 4 * reach)
     if num_frames <= window:
         return np.asarray(network(x))
-    parts, done = [], 0
+    whole, done = np.zeros(0), 0
     while done < num_frames:
         start = min(max(0, done - reach), num_frames - window)
         end = num_frames if start + window == num_frames else start + window - reach
         y = np.asarray(network(x[:, start : start + window]))
-        parts.append(y[:, done - start : end - start])
+        if done == 0:
+            whole = np.empty((len(y), num_frames, y.shape[2]), y.dtype)
+        whole[:, done:end] = y[:, done - start : end - start]
         done = end
-    return np.concatenate(parts, axis=1)
+    return whole
 
 
 def _flatten(params: PyTree, whitening: Whitening) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from jen1composer.errors import BadInput
 from jen1composer.models.autoencoder import Autoencoder
+from jen1composer.models.discriminator import judge
 from jen1composer.training.adversary import (
     AUTOENCODER,
     DISCRIMINATOR,
@@ -156,6 +157,18 @@ def test_the_terms_are_apart_and_the_loss_is_their_weighted_sum():
     judges = [value for name, value in terms.items() if name.startswith(DISCRIMINATOR)]
     expected = 2 * terms['adversarial'] + 3 * terms['feature_matching'] + np.mean(judges)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_the_decoded_sound_is_judged_once_for_both():
+    """Three calls in the code are two in the program: those of the decoded sound are one."""
+    x, params = BATCH['waveform'], tiny_adversary.params()
+
+    def flops(f, *sounds) -> float:
+        return jax.jit(f).lower(params, *sounds).compile().cost_analysis()['flops']
+
+    one = flops(functools.partial(judge, tiny_adversary.MODEL), x)
+    terms = flops(lambda *a: adversarial_loss(adversary(), *a, jnp.asarray(5)), x, x + 0.1)
+    assert 1.9 * one < terms < 2.2 * one
 
 
 def test_an_undecided_judge_costs_what_least_squares_say():

@@ -1,6 +1,8 @@
 """The codec: parts equal the whole, saved is loaded, and a damaged folder is refused."""
 
 import dataclasses
+import functools
+import itertools
 import json
 
 import jax
@@ -10,7 +12,7 @@ import pytest
 from jen1composer.errors import BadInput
 from jen1composer.models.autoencoder import Autoencoder, decode, encode
 from jen1composer.training import codec as codec_module
-from jen1composer.training.codec import Codec
+from jen1composer.training.codec import Codec, _in_windows
 from tests.jen1composer.tiny_codec import TINY, codec, sound
 
 HOP = TINY.hop_samples
@@ -32,6 +34,39 @@ def test_windows_equal_the_whole(monkeypatch, frames):
     np.testing.assert_allclose(white[0], tiny.whitening.apply(latents), atol=1e-4)
     sounded = jax.jit(decode, static_argnums=0)(model, tiny.params, latents)
     np.testing.assert_allclose(tiny.decode(white)[0], sounded, atol=1e-4)
+
+
+def seams(num_frames: int, reach: int) -> np.ndarray:
+    """The first frames of all windows but the first, from a network that numbers its calls."""
+    calls = itertools.count()
+
+    def network(x):
+        return np.full(x.shape, next(calls))
+
+    number = _in_windows(network, np.zeros((1, num_frames, 1)), reach)[0, :, 0]
+    return np.flatnonzero(np.diff(number)) + 1
+
+
+@pytest.mark.parametrize('cut_short', [0, 1])
+def test_there_is_nothing_to_hear_at_the_seams(monkeypatch, cut_short):
+    """Beside a seam the error is what it is elsewhere, rounding; with one frame less it is not."""
+    monkeypatch.setattr(codec_module, 'WINDOW_FRAMES', 24)
+    frames, model, params = 300, Autoencoder(TINY), codec().params
+    z = sound(1, frames, TINY.latent_channels)
+    network = jax.jit(functools.partial(decode, model, params))
+    truth = np.asarray(network(z)).reshape(frames, -1)
+    reach = TINY.decoder_reach - cut_short
+    found = _in_windows(lambda z: network(z).reshape(1, z.shape[1], -1), z, reach)[0]
+    beside = np.zeros(frames, bool)
+    for seam in seams(frames, reach):
+        beside[seam - 1 : seam + 1] = True
+    error = np.abs(found - truth).max(axis=1) / np.abs(truth).max()
+    assert 20 < beside.sum() < frames / 2
+    assert error[~beside].max() < 1e-5
+    if cut_short:
+        assert error[beside].max() > 1e-4
+    else:
+        assert error[beside].max() < 1e-5
 
 
 def test_sound_is_filled_up_to_a_whole_frame_with_silence():
