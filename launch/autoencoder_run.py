@@ -10,16 +10,14 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
-import optax
 from ml_collections import ConfigDict
 
 from data_pipeline.audio_crops import AudioCrops, batches
 from data_pipeline.records import RATE, Prepared, Song
-from jen1composer.errors import BadInput, require
+from jen1composer.errors import require
 from jen1composer.evaluation.log_mel import SIZE, log_mel, log_mel_distance
 from jen1composer.evaluation.reconstruction import reconstruction_report
 from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
-from jen1composer.models.discriminator import DiscriminatorConfig, Discriminators
 from jen1composer.models.whitening import LatentStatistics
 from jen1composer.sharding.mesh import check_batch, make_mesh
 from jen1composer.sharding.rules import strategy
@@ -27,12 +25,8 @@ from jen1composer.training.adversary import (
     AUTOENCODER,
     DISCRIMINATOR,
     Adversary,
-    AdversaryConfig,
-    two_optimizers,
 )
-from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
 from jen1composer.training.autoencoder_step import (
-    AutoencoderTaskConfig,
     autoencoder_of,
     init_params,
     make_loss,
@@ -40,9 +34,14 @@ from jen1composer.training.autoencoder_step import (
 from jen1composer.training.checkpoints import flat_identity
 from jen1composer.training.codec import Codec
 from jen1composer.training.loop import LoopConfig
-from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree, TrainState, parameter_count
+from launch.autoencoder_sections import (
+    make_adversary,
+    make_autoencoder,
+    make_optimizers,
+    make_task,
+)
 from launch.config_sections import require_sections
 
 SECTIONS = (
@@ -55,7 +54,6 @@ SECTIONS = (
     'optimizer.',
     'heldout.',
 )
-ADVERSARY_SECTIONS = ('model.', 'losses.', 'optimizer.')
 # What the codec and the report are made with.
 AFTER_TRAINING = ('whitening_songs', 'whitening_channels', 'heldout')
 # What may change on a resume; the hop is that of `model.strides`.
@@ -138,10 +136,7 @@ class AutoencoderRun:
 def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     """Assembles a run; raises BadInput where the config or the data cannot be used."""
     require_sections(config, 'train_autoencoder', SECTIONS)
-    model = Autoencoder(_from_config(AutoencoderConfig, config.model, 'model'))
-    adversary = _adversary(config)
-    losses = _from_config(AutoencoderLossConfig, config.losses, 'losses')
-    task = AutoencoderTaskConfig(losses=losses, **config.task)
+    model, task, adversary = make_autoencoder(config), make_task(config), make_adversary(config)
     _check_values(config, model.config)
     data = Prepared(config.data)
     total_steps = config.loop.total_steps
@@ -162,7 +157,7 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     run = Run(
         init_params=functools.partial(init_params, model, config.seed, adversary),
         loss_fn=make_loss(model, task, config.seed, adversary),
-        optimizer=_optimizer(config),
+        optimizer=make_optimizers(config),
         ema_decay=config.ema_decay,
         batches=host_batches,
         identity=flat_identity(config, ignore=NOT_IDENTITY)
@@ -180,25 +175,6 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     return AutoencoderRun(
         config=config, model=model, adversary=adversary, data=data, run=run, heldout=heldout
     )
-
-
-def _adversary(config: ConfigDict) -> Adversary | None:
-    """What the section `adversary` says, if there is one."""
-    section = config.get('adversary')
-    if section is None:
-        return None
-    require_sections(section, 'train_autoencoder, in adversary', ADVERSARY_SECTIONS)
-    sizes = _from_config(DiscriminatorConfig, section.model, 'adversary.model')
-    losses = _from_config(AdversaryConfig, section.losses, 'adversary.losses')
-    return Adversary(model=Discriminators(sizes), config=losses)
-
-
-def _optimizer(config: ConfigDict) -> optax.GradientTransformation:
-    ours = make_optimizer(OptimizerConfig(total_steps=config.loop.total_steps, **config.optimizer))
-    if config.get('adversary') is None:
-        return ours
-    theirs = OptimizerConfig(total_steps=config.loop.total_steps, **config.adversary.optimizer)
-    return two_optimizers(ours, make_optimizer(theirs))
 
 
 def _check_values(config: ConfigDict, model: AutoencoderConfig) -> None:
@@ -248,14 +224,3 @@ def _heldout(
         seed=HELDOUT_SEED,
     )
     return np.stack([crops[i]['waveform'] for i in range(len(crops))])
-
-
-def _from_config(kind: Any, section: ConfigDict, name: str) -> Any:
-    """A frozen config of one section of the file; raises BadInput for a value it refuses."""
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
-    try:
-        return kind(**fields)
-    except BadInput:
-        raise
-    except (TypeError, ValueError) as error:
-        raise BadInput(f'--config.{name}: {error}') from error

@@ -1,0 +1,59 @@
+"""Sections of an autoencoder's config as what the library takes: networks, task and optimisers."""
+
+from typing import Any
+
+import optax
+from ml_collections import ConfigDict
+
+from jen1composer.errors import BadInput
+from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
+from jen1composer.models.discriminator import DiscriminatorConfig, Discriminators
+from jen1composer.training.adversary import Adversary, AdversaryConfig, two_optimizers
+from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
+from jen1composer.training.autoencoder_step import AutoencoderTaskConfig
+from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
+from launch.config_sections import require_sections
+
+ADVERSARY_SECTIONS = ('model.', 'losses.', 'optimizer.')
+
+
+def make_autoencoder(config: ConfigDict) -> Autoencoder:
+    """The network of the section `model`."""
+    return Autoencoder(_from_config(AutoencoderConfig, config.model, 'model'))
+
+
+def make_task(config: ConfigDict) -> AutoencoderTaskConfig:
+    """What is asked of it, by the sections `task` and `losses`."""
+    losses = _from_config(AutoencoderLossConfig, config.losses, 'losses')
+    return AutoencoderTaskConfig(losses=losses, **config.task)
+
+
+def make_adversary(config: ConfigDict) -> Adversary | None:
+    """What the section `adversary` says, if there is one."""
+    section = config.get('adversary')
+    if section is None:
+        return None
+    require_sections(section, 'train_autoencoder, in adversary', ADVERSARY_SECTIONS)
+    sizes = _from_config(DiscriminatorConfig, section.model, 'adversary.model')
+    losses = _from_config(AdversaryConfig, section.losses, 'adversary.losses')
+    return Adversary(model=Discriminators(sizes), config=losses)
+
+
+def make_optimizers(config: ConfigDict) -> optax.GradientTransformation:
+    """One for the autoencoder, and with an adversary another for the discriminators."""
+    ours = make_optimizer(OptimizerConfig(total_steps=config.loop.total_steps, **config.optimizer))
+    if config.get('adversary') is None:
+        return ours
+    theirs = OptimizerConfig(total_steps=config.loop.total_steps, **config.adversary.optimizer)
+    return two_optimizers(ours, make_optimizer(theirs))
+
+
+def _from_config(kind: Any, section: ConfigDict, name: str) -> Any:
+    """A frozen config of one section of the file; raises BadInput for a value it refuses."""
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
+    try:
+        return kind(**fields)
+    except BadInput:
+        raise
+    except (TypeError, ValueError) as error:
+        raise BadInput(f'--config.{name}: {error}') from error
