@@ -23,7 +23,6 @@ import numpy as np
 from etils import epath
 
 from jen1composer.diffusion.batch import Task, Text
-from jen1composer.diffusion.guidance import Guidance
 from jen1composer.diffusion.samplers import time_grid
 from jen1composer.diffusion.solvers import make_sampler
 from jen1composer.errors import BadInput
@@ -31,7 +30,7 @@ from jen1composer.generation import long_form
 from jen1composer.generation.parts import Holes, Part, make_parts
 from jen1composer.generation.request import Request
 from jen1composer.generation.sampling import generate
-from jen1composer.generation.scales import scales
+from jen1composer.generation.scales import make_guidance, scales
 from jen1composer.generation.seams import splice
 from jen1composer.models.unet import UNet
 from jen1composer.tracks import SAMPLE_RATE, Role, task_id, task_prefix
@@ -112,6 +111,10 @@ class Composer:
         params, step = restore_ema(workdir / 'checkpoints')
         return Composer(spec=spec, params=params, step=step, codec=codec, text_encoder=text)
 
+    @functools.cached_property
+    def _device_params(self) -> Any:
+        return jax.device_put(self.params)
+
     @property
     def num_parameters(self) -> int:
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
@@ -189,38 +192,31 @@ class Composer:
         spec = self.spec
         roles = request.roles(spec.tracks)
         text = self._text(request.prompt, roles)  # (2)
-        targets = [k for k, role in enumerate(roles) if role == Role.TARGET]
-        text_scale, given_scales = scales(request, spec.tracks)
-        low, high = request.guidance_interval
-        guidance = Guidance.constant(
-            1,
-            text=text_scale,
-            given=given_scales,
-            low=low,
-            high=high,
-            rescale=request.guidance_rescale,
-        )
+        guidance = make_guidance(request, spec.tracks)
         diffusion = spec.diffusion
         start = min(request.strength, diffusion.prediction.t_max(diffusion.schedule))
         row = np.array([roles], np.int32)  # [1, track]
         times = time_grid(jnp.asarray(row), request.num_steps, start)
         run = functools.partial(
             generate,
+            self._device_params,
             model=UNet(spec.model),
             diffusion=diffusion,
             branches=guidance.branches,
             stepper=make_sampler(request.sampler, diffusion.schedule, {}),
         )
+        seed = np.array([request.seed], np.uint32)
+        is_target = row[0] == Role.TARGET  # [track]
 
         def make(number: int, latents: np.ndarray, known: np.ndarray) -> np.ndarray:
-            is_target = row[0][:, None] == Role.TARGET
-            causal = spec.model.spans and long_form.is_continuation(known[targets])
+            causal = spec.model.spans and long_form.is_continuation(known[is_target])
             task = Task(
-                roles=row, visible=(known & is_target)[None], causal=np.array([causal], bool)
+                roles=row,
+                visible=(known & is_target[:, None])[None],
+                causal=np.array([causal], bool),
             )
-            key = np.array([request.seed], np.uint32), np.array([number], np.uint32)
-            made = run(self.params, latents[None], task, text, *key, guidance, times)
-            return np.asarray(made)[0]
+            window = np.array([number], np.uint32)
+            return np.asarray(run(latents[None], task, text, seed, window, guidance, times))[0]
 
         return make
 

@@ -12,6 +12,7 @@ These are choices, not measurements: a composer of another size may want others.
 
 from collections.abc import Mapping, Sequence
 
+from jen1composer.diffusion.guidance import Guidance
 from jen1composer.generation.request import Request
 from jen1composer.tracks import Role
 
@@ -45,4 +46,13 @@ def scales(request: Request, tracks: Sequence[str]) -> tuple[float, tuple[float,
     return text, tuple(
         named.get(track, given) if role == Role.CONDITION else 1.0
         for track, role in zip(tracks, roles, strict=True)
+    )
+
+
+def make_guidance(request: Request, tracks: Sequence[str]) -> Guidance:
+    """All numbers of a request's guidance, as a batch of one row."""
+    text, given = scales(request, tracks)
+    low, high = request.guidance_interval
+    return Guidance.constant(
+        1, text=text, given=given, low=low, high=high, rescale=request.guidance_rescale
     )
