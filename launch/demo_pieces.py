@@ -11,7 +11,7 @@ from data_pipeline.loudness import rms_db
 from data_pipeline.records import ACTIVE_DB, RATE, Prepared, Song
 from jen1composer.errors import BadInput
 from jen1composer.generation.composer import Composer, Take
-from jen1composer.generation.request import Request
+from jen1composer.generation.request import Edit, Request
 from jen1composer.tracks import SAMPLE_RATE, Role
 from launch import command
 from launch.pieces import write_piece, write_takes
@@ -19,6 +19,8 @@ from launch.pieces import write_piece, write_takes
 GIVEN = ('bass', 'drums')  # of the test song
 TARGETS = ('instrument', 'melody')  # made to go with them
 ALONE = ('drums',)
+HOLE = (0.35, 0.65)  # shares of the stretch, made anew in all tracks
+KEPT = 0.4  # share that is continued
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,20 +64,32 @@ def make_pieces(
     seed: int,
     num_steps: int,
 ) -> dict[str, dict[str, Any]]:
-    """Writes five folders under `out`; returns for each what its `piece.json` says.
+    """Writes seven folders under `out`; returns for each what its `piece.json` says.
 
     joint: all four tracks. accompaniment: TARGETS, given the stretch's GIVEN. alone: ALONE, with
-    the others marginalised. original: the stretch. decoded: the stretch out of the autoencoder,
-    which is the best that any composer on top of it could sound.
+    the others marginalised. inpainted: the stretch, its HOLE made anew in every track. continued:
+    its beginning, KEPT, and what comes after. original: the stretch. decoded: the stretch out of
+    the autoencoder, which is the best that any composer on top of it could sound.
     """
     out = epath.Path(out)
     tracks = composer.spec.tracks
     seconds = stretch.stems.shape[1] / SAMPLE_RATE
-    given = {name: stretch.stems[tracks.index(name)] for name in GIVEN}
+    stems = dict(zip(tracks, stretch.stems, strict=True))
+    begin_s, end_s = (share * seconds for share in HOLE)
+    mended = {
+        name: Edit(audio=stem, regenerate=((begin_s, end_s),)) for name, stem in stems.items()
+    }
+    begun = {name: Edit(audio=stem[: round(KEPT * len(stem))]) for name, stem in stems.items()}
     asked: Mapping[str, Mapping[str, Any]] = {
         'joint': {'prompt': prompt},
-        'accompaniment': {'prompt': stretch.song.prompt, 'targets': TARGETS, 'given': given},
+        'accompaniment': {
+            'prompt': stretch.song.prompt,
+            'targets': TARGETS,
+            'given': {name: stems[name] for name in GIVEN},
+        },
         'alone': {'prompt': prompt, 'targets': ALONE},
+        'inpainted': {'prompt': stretch.song.prompt, 'edits': mended},
+        'continued': {'prompt': stretch.song.prompt, 'edits': begun},
     }
     facts = {}
     for name, what in command.progress(asked.items(), 'pieces', total=len(asked)):
@@ -85,9 +99,9 @@ def make_pieces(
     about = {'song': stretch.song.title, 'start_s': stretch.start_s, 'prompt': stretch.song.prompt}
     latents = composer.codec.encode(stretch.stems[None])
     decoded = composer.codec.decode(latents)[0, :, : stretch.stems.shape[1]]
-    for name, stems in (('original', stretch.stems), ('decoded', decoded)):
+    for name, sounds in (('original', stretch.stems), ('decoded', decoded)):
         takes = {
-            track: Take(role=Role.CONDITION, audio=stems[k], latents=latents[0, k])
+            track: Take(role=Role.CONDITION, audio=sounds[k], latents=latents[0, k])
             for k, track in enumerate(tracks)
         }
         facts[name] = write_takes(out / name, takes, about)

@@ -9,6 +9,12 @@ from launch.demo_charts import Rows, loss_charts, share_charts, validation_chart
 from launch.demo_measurements import Data, TaskShares, Validation, curve, training_seconds
 
 ROLE_WORDS = {'target': 'generated, ', 'condition': 'given, '}
+KINDS = {
+    'validation_loss': 'Text, in both directions',
+    'validation_loss_causal': 'Text, causal',
+    'validation_loss_inpainting': 'Inpainting, in both directions',
+    'validation_loss_continuation': 'Continuation, causal',
+}
 SOUNDS = {'validation': 'Validation songs', 'test': 'Test songs', 'stretch': 'The stretch above'}
 
 
@@ -53,10 +59,12 @@ def make_page(report: Report) -> Page:
         title='JEN-1 Composer, a first demo',
         paragraphs=_lead(report),
         music_text='Above each player is its spectrogram: 0 to 24 kHz from bottom to top, spaced '
-        'as the ear does (mel), from black (-80 dB) to pale (full scale).',
+        'as the ear does (mel), from black (-80 dB) to pale (full scale). A frame is around what '
+        'was made where the rest was kept.',
         pieces=_pieces(report.pieces),
         tables=[
             _composer_table(report.validation),
+            *_kind_tables(report.composer_rows),
             _autoencoder_table(report.autoencoder),
             _level_table(report.pieces),
         ],
@@ -103,6 +111,15 @@ def _pieces(facts: Mapping[str, Mapping[str, Any]]) -> list[Piece]:
             f'Bass and drums are those of {where}. Prompt: “{accompaniment["prompt"]}”',
         ),
         'alone': ('Drums alone', f'The other tracks left open. Prompt: “{alone["prompt"]}”'),
+        'inpainted': (
+            'A hole in all four tracks, filled',
+            f'The middle was taken out of every track of {where}, and made anew to go with both '
+            'sides. What was kept is the song’s, sample for sample.',
+        ),
+        'continued': (
+            'Four tracks, continued',
+            f'The beginning is that of {where}; from the frame on no sample of it was known.',
+        ),
         'decoded': (
             'The test song through the autoencoder',
             'The same stretch encoded and decoded, without the composer: the best that any '
@@ -125,8 +142,10 @@ def _sounds(folder: str, facts: Mapping[str, Any]) -> list[Sound]:
         name: (ROLE_WORDS[track['role']] if made else '') + f'{track["rms_db"]:.1f} dB'
         for name, track in tracks.items()
     }
+    framed = {name: track.get('made_s', []) for name, track in tracks.items()}
     if len(tracks) > 1:
         files = {'mix': facts['mix']['file'], **files}
+        framed['mix'] = next(iter(framed.values()))  # the pieces here have the same in all tracks
     return [
         Sound(
             label=name.capitalize(),
@@ -134,6 +153,7 @@ def _sounds(folder: str, facts: Mapping[str, Any]) -> list[Sound]:
             picture=f'{folder}/{picture_of(file)}',
             note=notes.get(name, ''),
             whole_width=name == 'mix',
+            framed=[(a / facts['seconds'], b / facts['seconds']) for a, b in framed[name]],
         )
         for name, file in files.items()
     ]
@@ -149,6 +169,8 @@ def _level_table(facts: Mapping[str, Mapping[str, Any]]) -> Table:
         'joint': 'four at once',
         'accompaniment': 'for bass and drums',
         'alone': 'drums alone',
+        'inpainted': 'hole filled',
+        'continued': 'continued',
         'decoded': 'test song, decoded',
         'original': 'test song',
     }
@@ -189,6 +211,23 @@ def _composer_table(validation: Validation) -> Table:
         f'another song’s given tracks minus that with the true ones ({validation.gap_examples} '
         f'examples from {validation.gap_songs} held-out songs, counted as independent): {listens}',
     )
+
+
+def _kind_tables(rows: Rows) -> list[Table]:
+    """What the composer scored on each kind of task at its last validation, if it has several."""
+    last = next((row for row in reversed(rows) if 'validation_loss' in row), {})
+    found = [(word, last[name]) for name, word in KINDS.items() if name in last]
+    if len(found) < 2:
+        return []
+    return [
+        Table(
+            title='Composer: v-loss by kind of task',
+            header=['Kind', 'v-loss'],
+            rows=[[word, f'{loss:.4f}'] for word, loss in found],
+            text='Validation songs, the same windows, targets and noise in every row; only frames '
+            'that are not shown count.',
+        )
+    ]
 
 
 def _autoencoder_table(heldout: Mapping[str, Any]) -> Table:

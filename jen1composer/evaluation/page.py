@@ -27,6 +27,8 @@ small, .text { color: var(--quiet) }
 .grid { display: grid; gap: 1rem; padding: 0;
         grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)) }
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 2rem }
+.picture { position: relative }
+.picture span { position: absolute; top: 0; bottom: 0; border: 2px solid #fff }
 .grid img { display: block; width: 100%; height: 6rem; border-radius: .25rem }
 audio { display: block; width: 100%; margin-top: .25rem }
 .whole { grid-column: 1 / -1 }
@@ -49,6 +51,7 @@ class Sound:
     picture: str
     note: str = ''
     whole_width: bool = False  # a mix rather than a stem
+    framed: Sequence[tuple[float, float]] = ()  # from, to, as shares of its length
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,9 +154,15 @@ def _sound(piece: Piece, sound: Sound) -> str:
     whole = ' class="whole"' if sound.whole_width else ''
     return f"""<figure{whole}>
 <figcaption>{_text(sound.label)} <small>{_text(sound.note)}</small></figcaption>
-<img src="{_link(sound.picture)}" alt="Spectrogram of {name}" loading="lazy">
+<div class="picture"><img src="{_link(sound.picture)}" alt="Spectrogram of {name}" loading="lazy">
+{_lines(map(_frame, sound.framed))}</div>
 <audio controls preload="metadata" src="{_link(sound.file)}" aria-label="{name}"></audio>
 </figure>"""
+
+
+def _frame(share: tuple[float, float]) -> str:
+    begin, end = share
+    return f'<span style="left:{begin:.2%};width:{end - begin:.2%}"></span>'
 
 
 def _chart(chart: Chart) -> str:

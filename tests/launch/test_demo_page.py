@@ -74,7 +74,7 @@ def test_without_a_test_song_it_says_so(tmp_path):
 
 @pytest.fixture(scope='module')
 def pieces(tmp_path_factory):
-    """The five pieces of such a composer: folder, what they say, the stretch."""
+    """The seven pieces of such a composer: folder, what they say, the stretch."""
     out = tmp_path_factory.mktemp('page')
     prepared = make_prepared(out / 'data', [range(SECONDS)] * 4)
     composer = tiny_composer.composer()
@@ -90,7 +90,8 @@ def heard(pieces, piece, name):
 def test_each_piece_has_the_tracks_it_should_and_its_mix_is_their_sum(pieces):
     _, facts, _ = pieces
     made = {name: tuple(piece['tracks']) for name, piece in facts.items()}
-    all_but = dict.fromkeys(('joint', 'accompaniment', 'original', 'decoded'), TRACKS)
+    all_but = dict.fromkeys(facts, TRACKS)
+    assert len(made) == 7
     assert made == all_but | {'alone': ('drums',)}
     for name, piece in facts.items():
         stems = sum(heard(pieces, name, track) for track in piece['tracks'])
@@ -110,6 +111,33 @@ def test_the_original_and_what_is_given_are_the_song_sample_for_sample(pieces):
     assert not np.array_equal(
         heard(pieces, 'accompaniment', 'melody'), heard(pieces, 'original', 'melody')
     )
+
+
+def test_what_was_kept_of_an_edited_song_is_its_own_and_the_rest_is_framed(pieces):
+    _, facts, stretch = pieces
+    page = make_page(make_report(pieces, gap=(0.2, 0.1, 0.3)))
+    for piece in ('inpainted', 'continued'):
+        for k, track in enumerate(TRACKS):
+            ((begin_s, end_s),) = facts[piece]['tracks'][track]['made_s']
+            made = slice(round(begin_s * RATE), round(end_s * RATE))
+            sound = heard(pieces, piece, track)
+            kept = np.delete(np.arange(NUM_SAMPLES), made)
+            np.testing.assert_array_equal(sound[kept], stretch.stems[k][kept])
+            assert not np.array_equal(sound[made], stretch.stems[k][made])
+        framed = [sound.framed for sound in page.sounds if sound.file.startswith(f'{piece}/')]
+        assert len(framed) == 5
+        for ((begin, end),) in framed:
+            assert begin == pytest.approx(made.start / NUM_SAMPLES)
+            assert end == pytest.approx(made.stop / NUM_SAMPLES)
+    assert render(page).count('<span style="left:') == 10
+
+
+def test_the_page_tells_kinds_of_tasks_apart_where_there_are_several(pieces):
+    report = make_report(pieces, gap=(0.2, 0.1, 0.3))
+    assert 'Inpainting' not in Words(render(make_page(report))).words
+    last = {'step': 20, 'validation_loss': 0.8, 'validation_loss_inpainting': 0.7123}
+    several = dataclasses.replace(report, composer_rows=[*report.composer_rows, last])
+    assert '0.7123' in Words(render(make_page(several))).words
 
 
 def test_each_piece_has_its_prompt(pieces):
@@ -254,7 +282,7 @@ def test_the_page_says_what_was_measured_and_plays_what_was_written(pieces):
     report = make_report(pieces, gap=(0.2, 0.1, 0.3))
     page = make_page(report)
     assert all((pieces[0] / sound.file).is_file() for sound in page.sounds)
-    assert len(page.sounds) == 4 * 5 + 1  # a mix of one stem is not shown twice
+    assert len(page.sounds) == 6 * 5 + 1  # a mix of one stem is not shown twice
     words = Words(render(page)).words
     for fact in (
         '2.3 million',
