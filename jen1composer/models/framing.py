@@ -17,6 +17,9 @@ With the modified discrete cosine transform as that matrix,
 the frames are an orthonormal basis: s coefficients for s samples, and overlap-add returns the
 signal (Princen and Bradley 1986: the alias of each half-frame cancels against its neighbour's).
 The first ceil(s/2) and the last floor(s/2) samples lack a neighbour and come back faded.
+
+The products are in full float32 on any device: a weak partial must not drown in a loud one's
+rounding.
 """
 
 import jax
@@ -55,9 +58,11 @@ def mdct_matrix(stride: int) -> np.ndarray:
 
 def mdct(x: jax.Array, stride: int) -> jax.Array:
     """`[batch, n x stride, channel] -> [batch, n, stride, channel]`, lowest frequency first."""
-    return jnp.einsum('BFNC,NK->BFKC', frames(x, stride), mdct_matrix(stride))
+    matrix = mdct_matrix(stride)
+    return jnp.einsum('BFNC,NK->BFKC', frames(x, stride), matrix, precision='highest')
 
 
 def inverse_mdct(x: jax.Array) -> jax.Array:
     """`[batch, n, stride, channel] -> [batch, n x stride, channel]`, the transpose of `mdct`."""
-    return overlap_add(jnp.einsum('BFKC,NK->BFNC', x, mdct_matrix(x.shape[2])))
+    matrix = mdct_matrix(x.shape[2])
+    return overlap_add(jnp.einsum('BFKC,NK->BFNC', x, matrix, precision='highest'))
