@@ -10,7 +10,8 @@ Guesses at each sound's log-mel spectrogram, by their distance to it in dB:
 All are measured, and the mean is taken, over the frames in which the sounds are not silent. A codec
 is of use where the first is far below the last two, and tolerates a generator's errors where the
 second stays near the first. Beside them the signal-to-noise ratio of the decoded waveform, which
-counts phase and so is low wherever the codec invents texture.
+counts phase and so is low wherever the codec invents texture, and how much louder than the sounds
+what is decoded is: the mean difference of level over the sounds above -60 dB, and its magnitude's.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from jen1composer.evaluation.log_mel import counted_frames, log_mel, log_mel_dis
 from jen1composer.training.codec import Codec
 
 DISTURBANCE = 0.25
+QUIET_DB = -60.0
 
 
 def reconstruction_report(codec: Codec, sounds: np.ndarray, seed: int) -> Mapping[str, float]:
@@ -39,10 +41,20 @@ def reconstruction_report(codec: Codec, sounds: np.ndarray, seed: int) -> Mappin
     truth = log_mel(sounds)
     mean = np.broadcast_to(truth[counted_frames(truth)].mean(axis=0), truth.shape)
     error = np.sum(np.square(sounds - decoded)) + 1e-12
+    louder = level_difference(sounds, decoded)
     return {
         'log_mel_db_decoded': round(log_mel_distance(truth, log_mel(decoded)), 3),
         'log_mel_db_disturbed': round(log_mel_distance(truth, log_mel(disturbed)), 3),
         'log_mel_db_noise': round(log_mel_distance(truth, log_mel(guessed)), 3),
         'log_mel_db_mean': round(log_mel_distance(truth, mean), 3),
         'snr_db_decoded': round(float(10 * np.log10(np.sum(np.square(sounds)) / error)), 2),
+        'louder_db_decoded': round(float(louder.mean()), 2),
+        'level_error_db_decoded': round(float(np.abs(louder).mean()), 2),
     }
+
+
+def level_difference(sounds: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+    """dB by which each `[crop, sample, 2]` is louder decoded: of those above -60 dB, or one 0."""
+    levels = [10 * np.log10(np.square(x).mean(axis=(1, 2)) + 1e-12) for x in (sounds, decoded)]
+    heard = levels[0] > QUIET_DB
+    return (levels[1] - levels[0])[heard] if heard.any() else np.zeros(1)
