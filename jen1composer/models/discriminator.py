@@ -42,10 +42,9 @@ Maps = tuple[jax.Array, ...]  # of one discriminator, first to last; the last ar
 class DiscriminatorConfig:
     """Sizes; a discriminator for each of `periods` and each of `sizes`."""
 
-    # by period
+    # by period; each layer leaves a third of the rows, the last one all
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)  # samples
-    period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)  # a third of the rows each, but
-    # for the last, which keeps them
+    period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)
 
     # by spectrum
     sizes: tuple[int, ...] = (2048, 1024, 512)  # samples in a window
