@@ -12,9 +12,10 @@ Freedoom (8 train, 2 validation, 2 test), in dB, validation and test:
   all sizes at once                          250     4.21   4.04        4.75   3.47
   sizes in turn, level 0.1 (this file's)     400     4.13   3.89        2.15   1.51
 
-What it does badly: pure tones unlike any in the eight songs come back with noise between their
-partials. Its phase is invented. There are no discriminators: one by a spectrum of 1024 with 16
-channels alone would take seven times as long as the rest of the step.
+What it does badly: pure tones unlike any in the eight songs come back with noise beside their
+partials, more of it than the partials themselves at 220 Hz and above, and by 5 to 7 dB more in the
+second of these runs. Its phase is invented. There are no discriminators: one by a spectrum of 1024
+with 16 channels would alone take more than ten times as long as the rest of a step.
 
 `configs/demo_autoencoder.py:quick` is the same model for a fraction of the steps, for tests.
 """
