@@ -18,7 +18,8 @@ that nothing is learned from: latents, sounds, fixed sinusoids. R is what is com
 instead of being kept:
 
 (5) remat 'none':   0
-(6) remat 'block':  each block but its last product, whose result the gradient does not need
+(6) remat 'block':  each block and each end but its last product, whose result the gradient does
+                    not need
 (7) remat 'full':   (6), and each block that is not the last of its level once more, entirely, to
                     find the inputs that (6) begins with
 """
@@ -82,8 +83,10 @@ def unet_training(config: UNetConfig, shape: Shape) -> int:
     if config.time_embedding == 'fixed':
         no_gradient += _times(config, shape)[0]
     again = 0
+    if config.remat != 'none':  # (6)
+        again += sum(_enter(config, shape)[:-1]) + sum(_leave(config, shape)[:-1])
     for level in _levels(config, shape):
-        if config.remat in ('block', 'full'):  # (6)
+        if config.remat != 'none':
             again += sum(block.forward - block.last for block in level)
         if config.remat == 'full':  # (7)
             again += sum(block.forward for block in level[:-1])
@@ -181,30 +184,38 @@ def _transformer(config: UNetConfig, shape: Shape, i: int, frames: int) -> Block
 
 def autoencoder_forward(config: AutoencoderConfig, *, batch: int, frames: int) -> dict[str, int]:
     """Operations of encoding and of decoding `frames` latent frames of sound."""
-    columns = zip(
-        config.strides,
-        config.channels,
-        config.encoder_blocks,
-        config.decoder_blocks,
-        strict=True,
-    )
-    encode = product(batch * frames, config.channels[-1], config.latent_channels)
-    decode = product(batch * frames, config.latent_channels, config.channels[-1])
+    outermost = sum(_outermost(config, batch, frames))
+    innermost = product(batch * frames, config.channels[-1], config.latent_channels)
+    encode = decode = outermost + innermost
     positions = batch * frames * config.hop_samples
-    above = 0
-    for i, (stride, width, encoder_blocks, decoder_blocks) in enumerate(columns):
+    for i, (stride, width) in enumerate(zip(config.strides, config.channels, strict=True)):
         positions //= stride
-        if i == 0:  # the MDCT, and what each coefficient has to do with its band
-            both = product(positions * STEREO, 2 * stride, stride)
-            both += product(positions * STEREO, stride, config.bands)
-            features = STEREO * (stride + config.bands)
-            encode += both + product(positions, features, width)
-            decode += both + product(positions, width, features)
-        else:
-            encode += product(positions, 2 * stride * above, width)
-            decode += product(positions, width, 2 * stride * above)
-        block = product(positions, width, width, config.kernel + 1)  # and the matrix after it
-        encode += encoder_blocks * block
-        decode += decoder_blocks * block
-        above = width
+        if i > 0:  # overlapping frames of the level above are mapped to one, and back
+            moved = product(positions, 2 * stride * config.channels[i - 1], width)
+            encode, decode = encode + moved, decode + moved
+        block = product(positions, width, width, config.kernel) + product(positions, width, width)
+        encode += config.encoder_blocks[i] * block
+        decode += config.decoder_blocks[i] * block
     return {'encode': encode, 'decode': decode}
+
+
+def autoencoder_training(config: AutoencoderConfig, *, batch: int, frames: int) -> int:
+    """Operations of encoding, decoding and their gradient; losses and discriminators come on top.
+
+    Equation (4), where the MDCT and what is done with it are matrices that are not learned either.
+    """
+    fixed, learned = _outermost(config, batch, frames)
+    forward = sum(autoencoder_forward(config, batch=batch, frames=frames).values())
+    return (
+        3 * forward - learned - (2 + 1) * fixed
+    )  # none of the encoder's two, one of the decoder's
+
+
+def _outermost(config: AutoencoderConfig, batch: int, frames: int) -> tuple[int, int]:
+    """What stands at the sound, on either side: the fixed matrices and the learned one."""
+    stride, width = config.strides[0], config.channels[0]
+    positions = batch * frames * config.hop_samples // stride
+    fixed = product(positions * STEREO, 2 * stride, stride)  # MDCT
+    fixed += product(positions * STEREO, stride, config.bands)  # from or to the bands
+    learned = product(positions, STEREO * (stride + config.bands), width)
+    return fixed, learned

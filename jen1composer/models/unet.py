@@ -14,6 +14,9 @@
 
 The last layer starts at zero, so the first prediction is 0 and the first v-loss 1 on white latents.
 
+For the gradient `remat` keeps all of the forward pass ('none'), only what goes into each block and
+each end ('block'), or what goes into each level and each end ('full'); the rest is computed again.
+
 The network is omnidirectional (JEN-1): per example it sees both sides, or the past alone, with one
 set of weights. In a causal example no output frame depends on a later input frame:
 
@@ -30,6 +33,7 @@ set of weights. In a causal example no output frame depends on a later input fra
 """
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -83,12 +87,16 @@ class UNet(nn.Module):
         context, context_mask = Context(config, name='context')(task, text)  # [batch, token, width]
         causal = task.causal  # [batch]
 
-        def level(h: jax.Array, i: int, name: str) -> jax.Array:
-            part = functools.partial(apply_level, i=i, name=name)
-            part = nn.remat(part) if config.remat == 'full' else part
-            return part(self, h, condition, context, context_mask, causal)
+        # Parts are functions, so that their weights are called the same however much is kept.
+        def part(function: Callable[..., jax.Array], again: bool) -> Callable[..., jax.Array]:
+            return functools.partial(nn.remat(function) if again else function, self)
 
-        h = self._enter(x, shown, task)  # (1)
+        def level(h: jax.Array, i: int, name: str) -> jax.Array:
+            function = functools.partial(apply_level, i=i, name=name)
+            whole = part(function, config.remat == 'full')
+            return whole(h, condition, context, context_mask, causal)
+
+        h = part(enter, config.remat != 'none')(x, shown, is_shown(task), causal)  # (1)
         skips = []
         bottom = len(config.channels) - 1
         for i in range(bottom + 1):  # (4)
@@ -103,34 +111,38 @@ class UNet(nn.Module):
             h = jnp.concatenate([split_frames(h, factor), skips.pop()], axis=-1)
             h = Dense(config.channels[i], dtype=dtype, name=f'up_{i}_join')(h)
             h = level(h, i, 'up')
-        return self._leave(h, causal)
+        return part(leave, config.remat != 'none')(h, causal)
 
-    def _enter(self, x: jax.Array, shown: jax.Array, task: Task) -> jax.Array:
-        """All that comes in, to `[batch, frame, channel]` of the first level."""
-        config = self.config
-        dtype = jnp.dtype(config.dtype)
-        if config.spans:
-            x = jnp.concatenate([x, shown, is_shown(task).astype(x.dtype)], axis=-1)
-        if config.norm_groups > 1:  # (5)
-            x = TrackDense(config.channels[0], dtype=dtype, name='embed')(x)
+
+def enter(
+    unet: UNet, x: jax.Array, shown: jax.Array, is_visible: jax.Array, causal: Causal
+) -> jax.Array:
+    """All that comes in of the tracks, to `[batch, frame, channel]` of the first level."""
+    config = unet.config
+    dtype, groups = jnp.dtype(config.dtype), config.norm_groups
+    if config.spans:
+        x = jnp.concatenate([x, shown, is_visible.astype(x.dtype)], axis=-1)
+    if groups == 1:
         h = beside(x)
-        if config.norm_groups > 1:
-            h = RMSNorm(dtype=dtype, groups=config.norm_groups, name='embed_norm')(h)
-        return Conv(config.channels[0], dtype=dtype, name='enter')(h, task.causal)
+    else:  # (5)
+        h = beside(TrackDense(config.channels[0], dtype=dtype, name='embed')(x))
+        h = RMSNorm(dtype=dtype, groups=groups, name='embed_norm')(h)
+    return Conv(config.channels[0], dtype=dtype, name='enter')(h, causal)
 
-    def _leave(self, h: jax.Array, causal: Causal) -> jax.Array:
-        """The last features to the prediction, `[batch, track, frame, channel]`, float32."""
-        config = self.config
-        dtype = jnp.dtype(config.dtype)
-        tracks, channels, groups = config.num_tracks, config.latent_channels, config.norm_groups
-        h = nn.silu(RMSNorm(dtype=dtype, groups=groups, name='leave_norm')(h))
-        if groups == 1:
-            leave = Conv(tracks * channels, kernel_init=zeros, name='leave')
-            return apart(leave(h.astype(jnp.float32), causal), tracks)
-        h = Conv(tracks * config.channels[0], dtype=dtype, name='leave')(h, causal)
-        h = nn.silu(RMSNorm(dtype=dtype, groups=groups, name='unembed_norm')(h))  # (5)
-        h = apart(h, tracks).astype(jnp.float32)
-        return TrackDense(channels, kernel_init=zeros, name='unembed')(h)
+
+def leave(unet: UNet, h: jax.Array, causal: Causal) -> jax.Array:
+    """The last features to the prediction, `[batch, track, frame, channel]`, float32."""
+    config = unet.config
+    dtype, groups = jnp.dtype(config.dtype), config.norm_groups
+    tracks, channels = config.num_tracks, config.latent_channels
+    h = nn.silu(RMSNorm(dtype=dtype, groups=groups, name='leave_norm')(h))
+    if groups == 1:
+        y = Conv(tracks * channels, kernel_init=zeros, name='leave')(h.astype(jnp.float32), causal)
+        return apart(y, tracks)
+    h = Conv(tracks * config.channels[0], dtype=dtype, name='leave')(h, causal)
+    h = nn.silu(RMSNorm(dtype=dtype, groups=groups, name='unembed_norm')(h))  # (5)
+    h = apart(h, tracks).astype(jnp.float32)
+    return TrackDense(channels, kernel_init=zeros, name='unembed')(h)
 
 
 def apply_level(

@@ -10,7 +10,13 @@ import pytest
 
 from jen1composer.diffusion.batch import Batch
 from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
-from jen1composer.models.flops import Shape, autoencoder_forward, unet_forward, unet_training
+from jen1composer.models.flops import (
+    Shape,
+    autoencoder_forward,
+    autoencoder_training,
+    unet_forward,
+    unet_training,
+)
 from jen1composer.models.unet import UNet, UNetConfig
 from jen1composer.training.composer_step import DiffusionConfig, make_composer_loss
 from tests import tiny
@@ -163,3 +169,21 @@ def test_the_autoencoder_is_counted_to_the_last_product():
             products(lambda p, x, m=method: model.apply(p, x, method=m), params, argument)
             == (counts[name])
         )
+
+
+def test_training_the_autoencoder_is_within_a_twentieth_of_what_xla_counts():
+    config = AutoencoderConfig(
+        strides=(480, 4),
+        channels=(192, 256),
+        encoder_blocks=(1, 1),
+        decoder_blocks=(1, 2),
+        latent_channels=64,
+    )
+    model, sound = Autoencoder(config), jnp.zeros((1, 10 * config.hop_samples, 2))
+    params = jax.eval_shape(lambda: nn.unbox(model.init(jax.random.key(0), sound)))
+
+    def gradient(params, sound):
+        return jax.grad(lambda p: jnp.sum(jnp.square(model.apply(p, sound))))(params)
+
+    found = flops(gradient, params, sound)
+    assert abs(autoencoder_training(config, batch=1, frames=10) / found - 1) < 0.05

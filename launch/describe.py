@@ -1,0 +1,72 @@
+"""Says how large a network is and what a training step of it takes, without any data.
+
+  python -m launch.describe --config=configs/demo.py
+  python -m launch.describe --config=configs/paper_composer.py --batch=1 \
+      --latent_channels=128 --text_width=1024 --out=paper.json
+
+Takes a config of train_composer or of train_autoencoder. Nothing is allocated: weights are known by
+their shapes, and the step is lowered but, without --compile, not compiled. What the data would tell
+a composer is told by flags. Prints JSON:
+
+  parameters   of the network, and by part
+  flops        of one forward pass by part and of a training step, counted from the config
+               (jen1composer/models/flops.py), and as XLA counts both in the lowered program; to
+               the step of an autoencoder it adds its losses and discriminators
+  bytes        of weights, gradients, optimiser and average, and of what the gradient keeps of the
+               forward pass, before XLA arranges it
+  compiled     with --compile: XLA's count and its bytes, for the device at hand
+"""
+
+import json
+
+from absl import flags
+from ml_collections import config_flags
+
+from launch import command
+
+_CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py.')
+_OUT = flags.DEFINE_string('out', None, 'File for the JSON, beside printing it.')
+_COMPILE = flags.DEFINE_bool('compile', False, 'Compile the step as well.')
+_BATCH = flags.DEFINE_integer('batch', None, 'Examples; as in the config.', lower_bound=1)
+_FRAMES = flags.DEFINE_integer('frames', None, 'Latent frames; as in the config.', lower_bound=1)
+_TRACKS = flags.DEFINE_integer('tracks', 4, 'Tracks of a composer.', lower_bound=1)
+_LATENT_CHANNELS = flags.DEFINE_integer(
+    'latent_channels', 64, 'Channels of the latents of a composer.', lower_bound=1
+)
+_TEXT_WIDTH = flags.DEFINE_integer(
+    'text_width', 384, 'Width of the states of the text encoder of a composer.', lower_bound=1
+)
+_PROMPT_TOKENS = flags.DEFINE_integer('prompt_tokens', 64, 'Tokens of a prompt.', lower_bound=1)
+_PREFIX_TOKENS = flags.DEFINE_integer('prefix_tokens', 16, 'Tokens of a prefix.', lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    from etils import epath
+
+    from jen1composer.errors import BadInput
+    from launch.description import GivenByData, describe, subject_of
+
+    config = _CONFIG.value
+    if _BATCH.value is not None:
+        config.batch = _BATCH.value
+    given = GivenByData(
+        num_tracks=_TRACKS.value,
+        latent_channels=_LATENT_CHANNELS.value,
+        text_width=_TEXT_WIDTH.value,
+        prompt_tokens=_PROMPT_TOKENS.value,
+        prefix_tokens=_PREFIX_TOKENS.value,
+    )
+    subject = subject_of(config, given, _FRAMES.value)
+    text = json.dumps(describe(subject, compile_too=_COMPILE.value), indent=1)
+    if _OUT.value:
+        try:
+            epath.Path(_OUT.value).write_text(text + '\n')
+        except OSError as error:
+            raise BadInput(f'--out={_OUT.value}: {error.strerror}; allowed is a file') from error
+    print(text)
+
+
+if __name__ == '__main__':
+    flags.mark_flag_as_required('config')
+    command.run(main)
