@@ -123,11 +123,17 @@ class Conv(nn.Module):
         bias = parameter(self, 'bias', zeros, ('norm',), (self.features,))
         half = self.dilation * (self.width // 2)
         x = x.astype(self.dtype)
+        if isinstance(causal, bool):
+            padding = (2 * half, 0) if causal else (half, half)
+        else:  # one copy, of which each example takes what it would be padded to
+            padding, frames = (0, 0), x.shape[1]
+            x = padded(x, 2 * half, half)
+            x = by_mode(causal, x[:, : frames + 2 * half], x[:, half:])
         y = jax.lax.conv_general_dilated(
-            by_mode(causal, padded(x, 2 * half, 0), padded(x, half, half)),
+            x,
             kernel.astype(self.dtype),
             window_strides=(1,),
-            padding='VALID',
+            padding=[padding],
             rhs_dilation=(self.dilation,),
             dimension_numbers=('NWC', 'WIO', 'NWC'),
         )

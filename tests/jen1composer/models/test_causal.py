@@ -11,6 +11,7 @@ import pytest
 from jen1composer.diffusion.batch import Batch
 from jen1composer.diffusion.corruption import shown_latents
 from jen1composer.models.unet import UNet, UNetConfig
+from jen1composer.training.composer_step import DiffusionConfig, make_composer_loss
 from tests import tiny
 
 FRAMES = 12
@@ -170,8 +171,12 @@ def test_no_gradient_flows_to_a_later_input():
         assert both[frame + 1 : frame + 2].all()
 
 
-def test_one_program_serves_every_mixture():
-    apply = jax.jit(functools.partial(forward, BASE))
-    for modes in ([False, False], [True, False], [True, True]):
-        apply(params(BASE), with_modes(example(), np.array(modes)))
-    assert apply._cache_size() == 1
+def test_one_compiled_step_serves_every_mixture():
+    loss = make_composer_loss(UNet(BASE), DiffusionConfig(), 0)
+    step = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    found = [
+        step(params(BASE), with_modes(example(), np.array(modes)), 0)[0][0]
+        for modes in ([False, False], [True, False], [True, True])
+    ]
+    assert step._cache_size() == 1
+    assert len({float(one) for one in found}) == 3

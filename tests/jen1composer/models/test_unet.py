@@ -141,7 +141,11 @@ def test_a_dropped_prompt_cannot_matter():
 def test_padding_changes_no_bit(name, content):
     mask = getattr(BATCH.text, f'{name}_mask')
     states = np.where(mask[..., None], getattr(BATCH.text, name), content).astype(np.float32)
-    np.testing.assert_array_equal(run(with_text(**{name: states})), run())
+    clean = tiny.mixed(BATCH)  # in both modes
+    spoiled = dataclasses.replace(clean, text=with_text(**{name: states}).text)
+    for width in (None, 5):
+        config = dataclasses.replace(CONFIG, context_width=width)
+        np.testing.assert_array_equal(run(spoiled, config=config), run(clean, config=config))
 
 
 @pytest.mark.parametrize('width', [None, 5])
