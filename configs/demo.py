@@ -21,7 +21,6 @@ def get_config(arg: str = '') -> ConfigDict:
     if arg not in ('', 'quick'):
         raise ValueError(f"argument {arg!r}; allowed are '' and 'quick'")
     quick = arg == 'quick'
-    stage_steps = 60 if quick else 1500
     config = ConfigDict()
     config.seed = 0
     config.batch = 16
@@ -33,10 +32,12 @@ def get_config(arg: str = '') -> ConfigDict:
 
     # One track first, then up to all four; the last stage keeps the earlier ones.
     config.curriculum = ConfigDict()
-    config.curriculum.stage_steps = (stage_steps, stage_steps)
+    config.curriculum.stage_steps = (60, 60) if quick else (900, 1700)
     config.curriculum.max_targets = (1, 4)
     config.curriculum.newest_share = 0.5
     config.curriculum.p_given = 0.5
+    config.curriculum.kinds = (1, 1, 1)  # text, inpainting, continuation
+    config.curriculum.p_causal = 0.5  # of text; inpainting never is, continuation always
 
     config.model = ConfigDict()
     config.model.channels = (128, 160, 192)
@@ -46,15 +47,20 @@ def get_config(arg: str = '') -> ConfigDict:
     config.model.head_width = 32
     config.model.feed_forward = 2
     config.model.condition_width = 128
+    config.model.spans = True
     config.model.use_prefix = True
     config.model.use_role_tokens = True
     config.model.dtype = 'float32'
 
     config.diffusion = ConfigDict()
     config.diffusion.prediction = 'v'
+    config.diffusion.schedule = 'cosine'
+    config.diffusion.time_sampling = 'uniform'
+    config.diffusion.weighting = 'uniform'
     config.diffusion.prompt_dropout = 0.2
 
     config.optimizer = ConfigDict()
+    config.optimizer.name = 'muon'
     config.optimizer.peak_learning_rate = 1e-3
     config.optimizer.warmup_steps = 20 if quick else 100
     config.optimizer.weight_decay = 0.01
@@ -68,7 +74,7 @@ def get_config(arg: str = '') -> ConfigDict:
 
     config.loop = ConfigDict()
     config.loop.log_every = 20 if quick else 50
-    config.loop.evaluate_every = 60 if quick else 500
+    config.loop.evaluate_every = 60 if quick else 650
     config.loop.save_every_s = 30.0
     config.validation_batches = 2 if quick else 4
     return config

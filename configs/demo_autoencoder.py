@@ -61,6 +61,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.losses.waveform = 0.0
 
     config.optimizer = ConfigDict()
+    config.optimizer.name = 'muon'
     config.optimizer.peak_learning_rate = 2e-3
     config.optimizer.warmup_steps = 20 if quick else 50
     config.optimizer.weight_decay = 0.01
@@ -81,7 +82,7 @@ def get_config(arg: str = '') -> ConfigDict:
     # Songs that the whitening is fitted on, whole, and evenly spaced where there are more; latent
     # channels it leaves, those of largest variance; crops that the held-out report is about.
     config.whitening_songs = 1000
-    config.whitening_channels = 0  # all
+    config.whitening_channels = 24
     config.heldout = ConfigDict()
     config.heldout.seconds = 4.0
     config.heldout.crops = 8 if quick else 32  # of each split

@@ -58,6 +58,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.losses.waveform = 0.3
 
     config.optimizer = ConfigDict()
+    config.optimizer.name = 'adamw'
     config.optimizer.peak_learning_rate = 5e-4
     config.optimizer.warmup_steps = 2000
     config.optimizer.weight_decay = 0.01
@@ -81,6 +82,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.adversary.losses.counts_from = 25_000
     config.adversary.losses.ramp_steps = 5000
     config.adversary.optimizer = ConfigDict()
+    config.adversary.optimizer.name = 'adamw'
     config.adversary.optimizer.peak_learning_rate = 2e-4
     config.adversary.optimizer.warmup_steps = 0
     config.adversary.optimizer.b1 = 0.8

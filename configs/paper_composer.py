@@ -71,6 +71,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.diffusion.prompt_dropout = 0.2
 
     config.optimizer = ConfigDict()
+    config.optimizer.name = 'adamw'
     config.optimizer.peak_learning_rate = 3e-5
     config.optimizer.floor = 0.0
     config.optimizer.warmup_steps = 2000

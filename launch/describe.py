@@ -31,7 +31,7 @@ _BATCH = flags.DEFINE_integer('batch', None, 'Examples; as in the config.', lowe
 _FRAMES = flags.DEFINE_integer('frames', None, 'Latent frames; as in the config.', lower_bound=1)
 _TRACKS = flags.DEFINE_integer('tracks', 4, 'Tracks of a composer.', lower_bound=1)
 _LATENT_CHANNELS = flags.DEFINE_integer(
-    'latent_channels', 64, 'Channels of the latents of a composer.', lower_bound=1
+    'latent_channels', 24, 'Channels of the latents of a composer.', lower_bound=1
 )
 _TEXT_WIDTH = flags.DEFINE_integer(
     'text_width', 384, 'Width of the states of the text encoder of a composer.', lower_bound=1
