@@ -32,7 +32,7 @@ def get_config(arg: str = '') -> ConfigDict:
 
     # One track first, then up to all four; the last stage keeps the earlier ones.
     config.curriculum = ConfigDict()
-    config.curriculum.stage_steps = (60, 60) if quick else (900, 1700)
+    config.curriculum.stage_steps = (60, 60) if quick else (850, 1650)
     config.curriculum.max_targets = (1, 4)
     config.curriculum.newest_share = 0.5
     config.curriculum.p_given = 0.5
@@ -74,7 +74,7 @@ def get_config(arg: str = '') -> ConfigDict:
 
     config.loop = ConfigDict()
     config.loop.log_every = 20 if quick else 50
-    config.loop.evaluate_every = 60 if quick else 650
+    config.loop.evaluate_every = 60 if quick else 625
     config.loop.save_every_s = 30.0
     config.validation_batches = 2 if quick else 4
     return config

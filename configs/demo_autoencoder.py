@@ -53,11 +53,10 @@ def get_config(arg: str = '') -> ConfigDict:
 
     config.losses = ConfigDict()
     config.losses.sizes = (2048, 512, 128)
-    config.losses.in_turn = True  # more steps in the same time
     config.losses.floor = 1e-3
     config.losses.log_mel = 1.0
     config.losses.log_magnitude = 0.3
-    config.losses.level = 0.1
+    config.losses.level = 0.03
     config.losses.waveform = 0.0
 
     config.optimizer = ConfigDict()
@@ -74,9 +73,9 @@ def get_config(arg: str = '') -> ConfigDict:
     config.sharding.fsdp = 1
 
     config.loop = ConfigDict()
-    config.loop.total_steps = 240 if quick else 2300
+    config.loop.total_steps = 150 if quick else 900
     config.loop.log_every = 25 if quick else 50
-    config.loop.evaluate_every = 240 if quick else 500
+    config.loop.evaluate_every = 150 if quick else 300
     config.loop.save_every_s = 30.0
 
     # Songs that the whitening is fitted on, whole, and evenly spaced where there are more; latent
