@@ -30,7 +30,7 @@ def loss_charts(
         Chart(
             title='Composer: loss',
             text='Squared error of the v-prediction: in training on the tasks of the stage, in '
-            'validation on those of the last one, with the average of the weights.',
+            'validation on those of the last one, text alone, with the average of the weights.',
             svg=line_chart(
                 [
                     Line(label='training', x=steps, y=loss),

@@ -139,7 +139,7 @@ def _sounds(folder: str, facts: Mapping[str, Any]) -> list[Sound]:
     files = {name: track['file'] for name, track in tracks.items()}
     made = any(track['role'] == 'target' for track in tracks.values())
     notes = {
-        name: (ROLE_WORDS[track['role']] if made else '') + f'{track["rms_db"]:.1f} dB'
+        name: (_made(track) if made else '') + f'{track["rms_db"]:.1f} dB'
         for name, track in tracks.items()
     }
     framed = {name: track.get('made_s', []) for name, track in tracks.items()}
@@ -157,6 +157,10 @@ def _sounds(folder: str, facts: Mapping[str, Any]) -> list[Sound]:
         )
         for name, file in files.items()
     ]
+
+
+def _made(track: Mapping[str, Any]) -> str:
+    return 'made in part, ' if 'made_s' in track else ROLE_WORDS[track['role']]
 
 
 def picture_of(file: str) -> str:
