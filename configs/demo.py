@@ -32,12 +32,15 @@ def get_config(arg: str = '') -> ConfigDict:
 
     # One track first, then up to all four; the last stage keeps the earlier ones.
     config.curriculum = ConfigDict()
-    config.curriculum.stage_steps = (60, 60) if quick else (850, 1650)
+    config.curriculum.stage_steps = (60, 60) if quick else (800, 1600)
     config.curriculum.max_targets = (1, 4)
     config.curriculum.newest_share = 0.5
     config.curriculum.p_given = 0.5
     config.curriculum.kinds = (1, 1, 1)  # text, inpainting, continuation
     config.curriculum.p_causal = 0.5  # of text; inpainting never is, continuation always
+    config.curriculum.shared_span = 0.5  # the rest hides each target somewhere else
+    config.curriculum.min_span = 0.2  # of the window, hidden
+    config.curriculum.max_span = 0.8
 
     config.model = ConfigDict()
     config.model.channels = (128, 160, 192)
@@ -48,9 +51,12 @@ def get_config(arg: str = '') -> ConfigDict:
     config.model.feed_forward = 2
     config.model.condition_width = 128
     config.model.spans = True
+    config.model.norm_groups = 1
+    config.model.time_embedding = 'fixed'  # or learned
     config.model.use_prefix = True
     config.model.use_role_tokens = True
     config.model.dtype = 'float32'
+    config.model.remat = 'none'  # or block, full
 
     config.diffusion = ConfigDict()
     config.diffusion.prediction = 'v'
@@ -74,7 +80,7 @@ def get_config(arg: str = '') -> ConfigDict:
 
     config.loop = ConfigDict()
     config.loop.log_every = 20 if quick else 50
-    config.loop.evaluate_every = 60 if quick else 625
+    config.loop.evaluate_every = 60 if quick else 600
     config.loop.save_every_s = 30.0
     config.validation_batches = 2 if quick else 4
     return config

@@ -35,6 +35,7 @@ NOT_IDENTITY = ('data', 'loop', 'sharding', 'validation_batches')  # may change 
 TIME_BINS = 5
 TEXT_LOSS = 'validation_loss'  # on text alone, nothing shown, nothing causal
 VALIDATION_SEED = 1
+SHOWING = (Kind.INPAINTING, Kind.CONTINUATION)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,12 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         'text_width': latents.text.prompt.shape[-1],
     }
     model = UNet(unet_config(given | config.model.to_dict()))
+    shows = [kind for kind in SHOWING if curriculum.kinds.share(kind)]
+    if shows and not model.config.spans:
+        raise BadInput(
+            f'--config.model.spans: False; allowed with {" and ".join(shows)} in '
+            'curriculum.kinds is True, or the network is not shown what it has to go by'
+        )
     diffusion = make_diffusion(config.diffusion)
 
     def init_params() -> Any:
@@ -151,7 +158,7 @@ def held_out_batches(
     wanted: dict[str, tuple[Kind, float]] = {TEXT_LOSS: (Kind.TEXT, 0.0)}
     if kinds.share(Kind.TEXT) and kinds.p_causal:
         wanted[f'{TEXT_LOSS}_causal'] = (Kind.TEXT, 1.0)
-    for kind in (Kind.INPAINTING, Kind.CONTINUATION):
+    for kind in SHOWING:
         if kinds.share(kind):
             wanted[f'{TEXT_LOSS}_{kind}'] = (kind, 0.0)
     return {

@@ -26,7 +26,7 @@ from etils import epath
 from flax import traverse_util
 from flax.linen import unbox
 
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 from jen1composer.models.t5 import T5Config, T5Encoder, config_from_hugging_face, weight_names
 
 CONFIG, TOKENIZER, WEIGHTS = 'config.json', 'tokenizer.json', 'model.safetensors'
@@ -69,8 +69,10 @@ def read_t5(folder: epath.PathLike) -> T5Folder:
 def _read_config(path: epath.Path) -> tuple[T5Config, int]:
     """The sizes, and the number of the token that ends a text."""
     value = _read_json(path)
+    end = value.get('eos_token_id', END)
+    require(isinstance(end, int), f'{path}: eos_token_id', end, 'is the number of a token')
     try:
-        return config_from_hugging_face(value), int(value.get('eos_token_id', END))
+        return config_from_hugging_face(value), end
     except (BadInput, TypeError, ValueError) as error:
         raise BadInput(f'{path}: {error}') from error
 
@@ -161,8 +163,9 @@ def _read(path: epath.Path) -> bytes:
 
 
 def _read_json(path: epath.Path) -> dict[str, Any]:
+    text = _read(path)
     try:
-        return dict(json.loads(_read(path)))
+        return dict(json.loads(text))
     except (ValueError, TypeError) as error:
         raise BadInput(f'{path}: cut short or not JSON ({error})') from error
 

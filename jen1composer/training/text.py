@@ -104,7 +104,7 @@ def load_text_encoder(name: epath.PathLike, max_tokens: int = 32) -> TextEncoder
     """
     if os.fspath(name) == MINILM:
         return load_minilm(max_tokens)
-    if not epath.Path(name).is_dir():
+    if not os.fspath(name) or not epath.Path(name).is_dir():  # '' would be the folder one is in
         raise BadInput(
             f'text encoder: {name!r} is no folder here; allowed are {MINILM!r} and the Hugging '
             'Face folder of a T5 (--text_encoder says where)'

@@ -49,9 +49,7 @@ def test_bad_settings_are_refused_in_one_line(settings, said):
 
 
 def diffusion_of(**changes):
-    config = demo.get_config().diffusion
-    config.update(changes)
-    return make_diffusion(config)
+    return make_diffusion(ConfigDict(demo.get_config().diffusion.to_dict() | changes))
 
 
 def test_a_diffusion_of_an_earlier_config_is_what_it_was():

@@ -14,6 +14,7 @@ from jen1composer.errors import BadInput
 from jen1composer.generation.composer import Composer
 from jen1composer.generation.request import Request
 from jen1composer.training.run import run_training
+from jen1composer.training.text import load_text_encoder
 from jen1composer.training.workdir import write_spec
 from launch.composer_run import composer_run
 from tests.data_pipeline import latent_folder
@@ -35,6 +36,20 @@ def run(command, **options):
     return done.returncode, done.stderr
 
 
+def tiny_run(folder):
+    """A config of a tiny run on the latents in `folder`."""
+    config = demo.get_config('quick')
+    config.data.latents, config.data.autoencoder = str(folder / 'latents'), str(folder / 'codec')
+    config.data.window_frames = 16
+    config.batch, config.validation_batches = 8, 1
+    config.curriculum.stage_steps = (1, 1)
+    config.model.channels, config.model.factors = (16, 16), (1, 2)
+    config.model.blocks, config.model.attentions = (1, 1), (0, 1)
+    config.model.head_width, config.model.condition_width = 8, 16
+    config.optimizer.warmup_steps = 1
+    return config
+
+
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """A folder with t5/, latents/ and composer/, a workdir that was trained for two steps."""
@@ -52,16 +67,7 @@ def trained(tmp_path_factory):
     )
     assert status == 0, said
 
-    config = demo.get_config('quick')
-    config.data.latents, config.data.autoencoder = str(folder / 'latents'), str(folder / 'codec')
-    config.data.window_frames = 16
-    config.batch, config.validation_batches = 8, 1
-    config.curriculum.stage_steps = (1, 1)
-    config.model.channels, config.model.factors = (16, 16), (1, 2)
-    config.model.blocks, config.model.attentions = (1, 1), (0, 1)
-    config.model.head_width, config.model.condition_width = 8, 16
-    config.optimizer.warmup_steps = 1
-    assembled = composer_run(config)
+    assembled = composer_run(tiny_run(folder))
     assembled.codec.save(folder / 'composer' / 'autoencoder')
     write_spec(folder / 'composer', assembled.spec)
     run_training(assembled.run, folder / 'composer')
@@ -110,3 +116,17 @@ def test_a_folder_that_moved_is_named_anew_and_another_is_refused(trained, tmp_p
         composer.text_encoder.params,
         Composer.load(trained / 'composer').text_encoder.params,
     )
+
+
+def test_a_network_that_is_shown_nothing_is_not_trained_to_fill_in(trained):
+    config = tiny_run(trained)
+    config.model.spans = False
+    with pytest.raises(BadInput, match=r'model.spans: False; .*inpainting and continuation'):
+        composer_run(config)
+    config.curriculum.kinds = (1, 0, 0)
+    assert not composer_run(config).spec.model.spans
+
+
+def test_no_name_of_a_text_encoder_is_not_the_folder_one_is_in():
+    with pytest.raises(BadInput, match="text encoder: ''"):
+        load_text_encoder('')

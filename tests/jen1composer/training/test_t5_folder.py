@@ -97,7 +97,7 @@ def test_what_is_not_a_folder_of_a_t5_is_named(tmp_path, folder):
             read_t5(folder)
         assert '\n' not in str(error.value)
 
-    with pytest.raises(BadInput, match=r'empty/config\.json: cannot be read .* allowed is a Hugg'):
+    with pytest.raises(BadInput, match=r'^\S+empty/config\.json: cannot be read .* allowed is'):
         read_t5(tmp_path / 'empty')
     good = (folder / 'config.json').read_text()
     (folder / 'config.json').write_text(good[:50])
@@ -114,6 +114,8 @@ def test_what_is_not_a_folder_of_a_t5_is_named(tmp_path, folder):
     refused(r'relu: its weights hold no encoder\.block\.2\.\S+, which config\.json asks for')
     edit(folder / 'config.json', num_layers=2, eos_token_id=7)
     refused(r'tokenizer\.json: makes the tokens \[1\] of no words; allowed is to end with 7')
+    edit(folder / 'config.json', eos_token_id=None)
+    refused(r'config\.json: eos_token_id: None; allowed is the number of a token')
 
 
 def test_a_damaged_tokenizer_or_none_is_named(folder):
