@@ -13,7 +13,8 @@ nothing more (JEN-1 Composer; UniDiffuser). What a target shows of itself is lef
 it is its past or its surroundings, and to do without it would be another piece of music.
 
 (2) is the rescaling of arXiv 2305.08891, section 3.4: large scales make latents too loud. The
-deviations are those of a row's track over the frames that are generated. There the network's output
+deviations are those of a row's track over the frames that are generated; in a causal row, of each
+frame by itself, so that no frame hears of a later one. There the network's output
 is rescaled. Here it is the estimate of x_0, which is the same at t = 1 for v, and for any kind of
 prediction the same at every t; to shrink an output that contains noise would leave noise behind.
 
@@ -120,7 +121,7 @@ def guided(
         for scale, without in zip(scales, others, strict=True):  # (1)
             pull = jnp.where(inside, scale[:, None] - 1, 0.0)
             result = result + over_latents(pull) * (full - without)
-        return over_latents(_gain(full, result, guidance.rescale, task)) * result  # (2)
+        return _gain(full, result, guidance.rescale, task) * result  # (2)
 
     return combined
 
@@ -136,13 +137,15 @@ def _without(
 
 
 def _gain(full: jax.Array, result: jax.Array, rescale: jax.Array, task: Task) -> jax.Array:
-    """What (2) multiplies a row's track with, `[batch, track]`; 1 where a deviation is 0."""
+    """What (2) multiplies with, `[batch, track, frame, 1]`; 1 where a deviation is 0."""
     generated = jnp.broadcast_to(~is_shown(task), full.shape)
 
     def deviation(x: jax.Array) -> jax.Array:
-        return jnp.std(x, axis=(2, 3), where=generated)
+        whole = jnp.std(x, axis=(2, 3), keepdims=True, where=generated)
+        each = jnp.std(x, axis=3, keepdims=True)
+        return jnp.where(over_latents(jnp.asarray(task.causal)[:, None]), each, whole)
 
     before, after = deviation(full), deviation(result)
     usable = (before > 0) & (after > 0)
     ratio = jnp.where(usable, before, 1.0) / jnp.where(usable, after, 1.0)
-    return 1.0 + rescale[:, None] * (ratio - 1.0)
+    return 1.0 + over_latents(rescale[:, None]) * (ratio - 1.0)

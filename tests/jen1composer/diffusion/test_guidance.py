@@ -187,3 +187,17 @@ def test_rescaling_brings_the_deviation_back_and_changes_nothing_else(phi):
     gain = phi * before / after + 1 - phi  # [batch, track]
     np.testing.assert_allclose(found, gain[..., None, None] * np.asarray(plain), rtol=1e-4)
     assert (np.abs(before / after - 1)[TARGETS] > 0.01).any()
+
+
+def test_in_a_causal_row_each_frame_is_rescaled_by_itself():
+    task = dataclasses.replace(BATCH.task, causal=np.arange(len(X)) % 2 == 0)
+
+    def run(predict):
+        return np.asarray(predict(X, jnp.asarray(TIMES, jnp.float32), X, task, BATCH.text))
+
+    full, plain = run(Affine()), run(by(Affine(), scales(text=1.7)))
+    found = run(by(Affine(), scales(text=1.7, rescale=1.0)))
+    each = full.std(axis=3, keepdims=True) / plain.std(axis=3, keepdims=True)
+    whole = full.std(axis=(2, 3), keepdims=True) / plain.std(axis=(2, 3), keepdims=True)
+    gain = np.where(task.causal[:, None, None, None], each, whole)
+    np.testing.assert_allclose(found, gain * plain, rtol=1e-3, atol=1e-3)

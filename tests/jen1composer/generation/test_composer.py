@@ -183,8 +183,8 @@ def test_a_long_given_track_is_heard_in_the_window_where_it_sounds(composer):
     assert not same[-composer.spec.window_frames // 4 :].any()
 
 
-@pytest.mark.parametrize('spans', [True, False])
-def test_a_continuation_knows_nothing_of_what_comes_later(spans):
+@pytest.mark.parametrize(('spans', 'rescale'), [(True, 0.0), (True, 0.7), (False, 0.0)])
+def test_a_continuation_knows_nothing_of_what_comes_later(spans, rescale):
     """A network that was taught spans continues causally; another sees both sides, as it learnt."""
     composer = tiny_composer.composer(spans=spans)
     hop = composer.spec.hop_samples
@@ -196,6 +196,7 @@ def test_a_continuation_knows_nothing_of_what_comes_later(spans):
         'edits': {'bass': Edit(audio=bass[:hop])},
         'seconds': num_samples / 48_000,
         'given_guidance': 1.5,
+        'guidance_rescale': rescale,
     }
     takes = [composer.compose(request(given={'drums': d}, **asked)).takes for d in (drums, other)]
     same = {
