@@ -42,3 +42,26 @@ def test_there_is_no_jump_where_two_sounds_differ():
     """Constants of either sign: a cut would jump by 2, a fade moves by pi / 2 x sqrt 2 / length."""
     steps = np.diff(splice(np.ones((N, 2)), -np.ones((N, 2)), ((5000, 15_000),)), axis=0)
     assert np.abs(steps).max() < 1.01 * np.sqrt(2) * np.pi / 2 / FADE_SAMPLES
+
+
+@pytest.mark.parametrize('scale', [1e-4, 1.0])
+def test_a_sound_fades_into_itself_unchanged_and_into_silence_without_a_break(scale):
+    sound = (scale * OLD).astype(np.float32)
+    holes = ((4000, 9000), (15_000, 15_500))
+    np.testing.assert_allclose(splice(sound, sound, holes), sound, atol=1e-6 * scale)
+    assert np.isfinite(splice(sound, 0 * sound, holes)).all()
+
+
+@pytest.mark.parametrize('rho', [0.0, 0.3, 0.7, 0.95])
+def test_the_power_of_a_fade_is_that_of_two_sounds_as_alike_as_they_are(rho):
+    """By averages over many fades, within each eighth of one."""
+    rng = np.random.default_rng(0)
+    total, power = 400 * 2 * FADE_SAMPLES, np.zeros(8)
+    old, other = rng.normal(size=(2, total, 2)).astype(np.float32)
+    new = rho * old + np.sqrt(1 - rho**2) * other
+    starts = np.arange(2 * FADE_SAMPLES, total - 4 * FADE_SAMPLES, 4 * FADE_SAMPLES)
+    result = splice(old, new, tuple((s, s + 2 * FADE_SAMPLES) for s in starts.tolist()))
+    for start in starts:
+        fade = result[start : start + FADE_SAMPLES].reshape(8, -1)
+        power += np.mean(np.square(fade), axis=1) / len(starts)
+    np.testing.assert_allclose(power, 1, atol=0.02)
