@@ -123,14 +123,14 @@ def test_a_continuation_is_known_up_to_some_frame_in_every_track(known, continue
 
 def test_a_walk_keeps_what_is_known_and_hands_on_what_it_makes():
     rng = np.random.default_rng(0)
-    latents = rng.normal(size=(2, 100, 3))
     known = np.arange(100) < np.array([[20], [0]])
+    latents = np.where(known[..., None], -rng.random((2, 100, 3)), np.nan)
     calls = []
 
     def make(number, part, is_known):
         calls.append(number)
-        inside = latents[0, :1] if number == 0 else part[is_known]  # of the window before
-        return np.full(part.shape, number + 0.0) + 0 * inside.sum()
+        before = np.ceil(part[is_known].max())  # NaN where there is one that was never made
+        return np.full(part.shape, before + 1)  # so each window counts on from the last
 
     done = []
     result = long_form.walk(latents, known, WINDOW, make, lambda *report: done.append(report))
@@ -140,7 +140,7 @@ def test_a_walk_keeps_what_is_known_and_hands_on_what_it_makes():
     starts = long_form.plan(known, WINDOW)
     windows = zip(starts, seen(known), strict=True)
     for number, (start, (_, part)) in enumerate(windows):
-        assert (result[:, start : start + WINDOW][~part] == number).all()
+        assert (result[:, start : start + WINDOW][~part] == number + 1).all()
 
 
 def test_what_the_report_raises_ends_the_walk():

@@ -1,6 +1,9 @@
 """The compiled run with random weights: what a row is made of, and what compiles nothing."""
 
+import dataclasses
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -37,9 +40,10 @@ def made(
     start=1.0,
     steps=3,
     sampler='dpmpp_2m',
+    windows=None,
     **scales,
 ):
-    """The latents of `rows`, each with its own seed and window."""
+    """The latents of `rows`, each with its own seed, and window unless `windows` says otherwise."""
     task = tiny.make_task(ROLES[rows], FRAMES)
     if visible is not None:
         task.visible[:] = visible
@@ -53,7 +57,7 @@ def made(
             task,
             text,
             seed + key,
-            5 * key,
+            5 * key if windows is None else np.array(windows, np.uint32),
             guidance,
             time_grid(ROLES[rows], steps, start),
             model=MODEL,
@@ -83,6 +87,52 @@ def test_seed_and_window_both_key_the_noise():
     seeds, windows = np.meshgrid(np.arange(3, dtype=np.uint32), np.arange(3, dtype=np.uint32))
     noise = window_noise(seeds.ravel(), windows.ravel(), SHAPE)
     assert len(np.unique(noise)) == noise.size
+
+
+@pytest.mark.parametrize('sampler', ['dpmpp_2m', 'ddpm'])
+def test_each_window_of_a_piece_is_made_from_its_own_noise(params, sampler):
+    first, again, second = (
+        made(params, [0], windows=[window], sampler=sampler) for window in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != second).all()
+
+
+@dataclasses.dataclass(frozen=True)
+class Keep:
+    """A stepper that makes of x the noise of step `number` of `num_steps`."""
+
+    number: int
+    num_steps: int
+    schedule: CosineSchedule = dataclasses.field(default_factory=CosineSchedule)
+
+    def step(self, denoise, x, state, t_now, t_next, noise):
+        this = jnp.round((1 - t_now) * self.num_steps) == self.number
+        return jnp.where(this[..., None, None], noise, x), state
+
+
+def test_no_two_steps_of_any_windows_share_their_noise(params):
+    windows, num_steps = np.arange(4, dtype=np.uint32), 3
+    roles = np.zeros((len(windows), 4), int)
+    noises = [
+        generate(
+            params,
+            np.zeros((len(windows), *SHAPE), np.float32),
+            tiny.make_task(roles, FRAMES),
+            tiny.make_text(len(windows)),
+            np.full(len(windows), 3, np.uint32),
+            windows,
+            Guidance.constant(len(windows), given=(1.0,) * 4),
+            time_grid(roles, num_steps),
+            model=MODEL,
+            diffusion=DiffusionConfig(),
+            branches=Branches(),
+            stepper=Keep(number, num_steps),
+        )
+        for number in range(num_steps)
+    ]
+    firsts = np.stack(noises)[:, :, 0, 0, 0]  # [step, window]
+    assert len(np.unique(firsts)) == num_steps * len(windows)
 
 
 @pytest.mark.parametrize('content', [1e30, np.nan])
