@@ -15,7 +15,7 @@ and averaging. For accelerators; it has not been trained, only built.
       --latent_channels=128 --text_width=1024
 
 prints 743,708,160 parameters with text states 1024 wide (FLAN-T5 large); per example .29 TFLOP for
-a forward pass and 1.04 for a training step. Weights, average and moments are 11.9 GB, the gradient
+a forward pass and 1.04 with its gradient. Weights, average and moments are 11.9 GB, the gradient
 3.0 GB, and what it keeps of the forward pass .06 GB per example (1.2 GB with remat 'none').
 """
 

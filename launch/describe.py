@@ -9,9 +9,12 @@ their shapes, and the step is lowered but, without --compile, not compiled. What
 a composer is told by flags. Prints JSON:
 
   parameters   of the network, and by part
-  flops        of one forward pass by part and of a training step, counted from the config
-               (jen1composer/models/flops.py), and as XLA counts both in the lowered program; to
-               the step of an autoencoder it adds its losses and discriminators
+  flops        of one forward pass, by part, and of the gradient of what the network gives, both
+               counted from the config (jen1composer/models/flops.py) and as XLA counts them in the
+               lowered program, within a twentieth of each other. What is computed a second time
+               instead of being kept is in both. The whole training step XLA alone counts: it has
+               the losses, discriminators, optimiser and average on top. Muon takes products of
+               matrices too, 5 (4 a^2 b + 2 a^3) for a weight of a by b, a <= b, whatever the batch
   bytes        of weights, gradients, optimiser and average, and of what the gradient keeps of the
                forward pass, before XLA arranges it
   compiled     with --compile: XLA's count and its bytes, for the device at hand

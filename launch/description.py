@@ -18,9 +18,9 @@ from jen1composer.models.autoencoder import STEREO
 from jen1composer.models.flops import (
     Shape,
     autoencoder_forward,
-    autoencoder_training,
+    autoencoder_gradient,
     unet_forward,
-    unet_training,
+    unet_gradient,
 )
 from jen1composer.models.unet import UNet
 from jen1composer.training.autoencoder_step import autoencoder_of, init_params, make_loss
@@ -78,7 +78,7 @@ class Subject:
     ema_decay: float
     batch: PyTree  # of shapes
     forward_flops: Mapping[str, int]
-    training_flops: int
+    gradient_flops: int
 
 
 def subject_of(config: ConfigDict, given: GivenByData, frames: int | None) -> Subject:
@@ -124,7 +124,7 @@ def _composer(config: ConfigDict, given: GivenByData, frames: int) -> Subject:
         ema_decay=config.ema_decay,
         batch=batch,
         forward_flops=unet_forward(model.config, shape),
-        training_flops=unet_training(model.config, shape),
+        gradient_flops=unet_gradient(model.config, shape),
     )
 
 
@@ -149,7 +149,7 @@ def _autoencoder(config: ConfigDict, frames: int) -> Subject:
         ema_decay=config.ema_decay,
         batch=batch,
         forward_flops=autoencoder_forward(model.config, batch=config.batch, frames=frames),
-        training_flops=autoencoder_training(model.config, batch=config.batch, frames=frames),
+        gradient_flops=autoencoder_gradient(model.config, batch=config.batch, frames=frames),
     )
 
 
@@ -194,6 +194,7 @@ def describe(subject: Subject, *, compile_too: bool) -> dict[str, Any]:
     for name, weights in state.params.items():
         parts[subject.part_of(name)] += parameter_count(weights)
     forward = jax.jit(subject.forward).lower(state.params, subject.batch)
+    gradient = jax.jit(output_gradient(subject)).lower(state.params, subject.batch)
     step = jax.jit(
         make_train_step(subject.loss_fn, subject.optimizer, subject.ema_decay), donate_argnums=0
     ).lower(state, subject.batch)
@@ -203,7 +204,8 @@ def describe(subject: Subject, *, compile_too: bool) -> dict[str, Any]:
         'flops': {
             'forward': {'total': sum(subject.forward_flops.values()), **subject.forward_flops},
             'forward_by_xla': counted(forward),
-            'training_step': subject.training_flops,
+            'gradient': subject.gradient_flops,
+            'gradient_by_xla': counted(gradient),
             'training_step_by_xla': counted(step),
         },
         'bytes': {
@@ -222,6 +224,15 @@ def describe(subject: Subject, *, compile_too: bool) -> dict[str, Any]:
             **compiled_bytes(compiled),
         }
     return said
+
+
+def output_gradient(subject: Subject) -> Callable[[PyTree, PyTree], PyTree]:
+    """The gradient of the network alone: by its weights, of half its output's squares."""
+
+    def half_squares(params: PyTree, batch: PyTree) -> jax.Array:
+        return 0.5 * jnp.sum(jnp.square(subject.forward(params, batch)))
+
+    return jax.grad(half_squares)
 
 
 def counted(program: Lowered | Compiled) -> int | None:

@@ -7,15 +7,16 @@ Counted are products of matrices, a multiplication and an addition for each pair
 (3) attention of n frames to S keys each, C channels in all its heads   2 n S C for the logits and
                                                                         2 n S C for the mixture
 
-What goes element by element (norms, activations, softmax, the optimiser) is left out; where levels
-are 64 channels wide or more it is a few hundredths. With F the sum over one forward pass, a
-training step takes
+What goes element by element (norms, activations, softmax) is left out; where levels are 64 channels
+wide or more it is a few hundredths. With F the sum over one forward pass, the gradient of what the
+network gives, by its weights, takes, F included,
 
 (4) 3 F - E + R
 
 because a product has two in its gradient, by its weights and by its input. E are those by an input
-that nothing is learned from: latents, sounds, fixed sinusoids. R is what is computed a second time
-instead of being kept:
+that nothing is learned from: latents, sounds, fixed sinusoids. A training step has the losses and
+the optimiser on top, which are not counted here. R is what is computed a second time instead of
+being kept:
 
 (5) remat 'none':   0
 (6) remat 'block':  each block and each end but its last product, whose result the gradient does
@@ -27,9 +28,10 @@ instead of being kept:
 import dataclasses
 
 from jen1composer.models.autoencoder import STEREO, AutoencoderConfig
+from jen1composer.models.layers import Conv
 from jen1composer.models.unet_config import UNetConfig
 
-KERNEL = 3  # frames that a convolution of the UNet sees
+KERNEL = Conv.width  # frames that a convolution of the UNet sees
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,8 +79,8 @@ def unet_forward(config: UNetConfig, shape: Shape) -> dict[str, int]:
     return parts
 
 
-def unet_training(config: UNetConfig, shape: Shape) -> int:
-    """Operations of one training step, equation (4)."""
+def unet_gradient(config: UNetConfig, shape: Shape) -> int:
+    """Operations of a forward pass and its gradient, equation (4)."""
     no_gradient = _enter(config, shape)[0]
     if config.time_embedding == 'fixed':
         no_gradient += _times(config, shape)[0]
@@ -199,8 +201,8 @@ def autoencoder_forward(config: AutoencoderConfig, *, batch: int, frames: int) -
     return {'encode': encode, 'decode': decode}
 
 
-def autoencoder_training(config: AutoencoderConfig, *, batch: int, frames: int) -> int:
-    """Operations of encoding, decoding and their gradient; losses and discriminators come on top.
+def autoencoder_gradient(config: AutoencoderConfig, *, batch: int, frames: int) -> int:
+    """Operations of encoding, decoding and their gradient.
 
     Equation (4), where the MDCT and what is done with it are matrices that are not learned either.
     """
