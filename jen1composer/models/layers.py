@@ -8,6 +8,10 @@ All work on `[..., frame, channel]`. Each weight names its logical axes, so that
     heads       attention heads times their width, on whichever side they stand
     norm        scales and biases, never worth splitting
 
+and its name says what an optimiser may do with it (`jen1composer.training.optimizer`): `kernel` is
+one matrix from all that enters to what leaves, `kernels` are one for each entry of the first axis,
+`bias`, `biases` and `scale` are none.
+
 Parameters are float32; `dtype` is what the arithmetic runs in. Normalisation is over channels
 within one frame and never over time: a statistic over time would let a frame see the future, and
 would make a chunk of a song differ from the whole.
@@ -94,10 +98,10 @@ class TrackDense(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         axes = (None, 'conv_in', 'conv_out')
         shape = (x.shape[1], x.shape[-1], self.features)
-        kernel = parameter(self, 'kernel', self.kernel_init, axes, shape)
-        bias = parameter(self, 'bias', zeros, (None, 'norm'), (x.shape[1], self.features))
-        y = jnp.einsum('BKTC,KCD->BKTD', x.astype(self.dtype), kernel.astype(self.dtype))
-        return y + bias.astype(self.dtype)[:, None]
+        kernels = parameter(self, 'kernels', self.kernel_init, axes, shape)
+        biases = parameter(self, 'biases', zeros, (None, 'norm'), (x.shape[1], self.features))
+        y = jnp.einsum('BKTC,KCD->BKTD', x.astype(self.dtype), kernels.astype(self.dtype))
+        return y + biases.astype(self.dtype)[:, None]
 
 
 class Conv(nn.Module):

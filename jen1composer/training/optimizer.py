@@ -4,7 +4,8 @@
 (2) lr(s) = peak x (1 - (1 - floor) (s - warmup) / (total - warmup))   afterwards, linearly
     (JEN-1: linear decay), `floor` being the share of the peak that is left at the end.
 
-Weights of two or more axes decay; scales and biases do not.
+Weights of two or more axes decay; scales and biases do not, which are known by their names
+(`models.layers`), however many axes they have.
 
 Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon; of optax.contrib) replaces the step
 of each such weight by the nearest matrix whose singular values are all alike,
@@ -13,8 +14,8 @@ of each such weight by the nearest matrix whose singular values are all alike,
 
 so that directions which hardly show in the gradient are learnt as fast as the loud ones. The factor
 gives it the size of an AdamW update (arXiv 2502.16982), hence one learning rate fits both. Kernels
-of convolutions count as matrices from all that enters to what leaves. Everything else gets AdamW,
-with Nesterov momentum.
+of convolutions count as matrices from all that enters to what leaves, `kernels` as one matrix for
+each entry of their first axis. Everything else gets AdamW, with Nesterov momentum.
 """
 
 import dataclasses
@@ -27,6 +28,10 @@ from optax import contrib
 from jen1composer.errors import require
 
 OPTIMIZERS = ('adamw', 'muon')
+
+# Names of parameters that are no weights; and of those that are a stack of matrices.
+NO_WEIGHTS = ('bias', 'biases', 'scale', 'frequencies')
+STACKS = ('kernels',)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,7 +93,7 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
             b1=config.b1,
             b2=config.b2,
             weight_decay=config.weight_decay,
-            mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim >= 2, params),
+            mask=lambda params: jax.tree_util.tree_map_with_path(_is_weight, params),
         )
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), rule)
 
@@ -96,10 +101,20 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
 def _as_matrices(params: Any) -> Any:
     """For each weight how Muon reads it as a matrix, None for what it leaves to AdamW."""
 
-    def matrix(leaf: Any) -> contrib.MuonDimensionNumbers | None:
-        if leaf.ndim < 2:
+    def matrix(path: Any, leaf: Any) -> contrib.MuonDimensionNumbers | None:
+        if not _is_weight(path, leaf):
             return None
-        entering = tuple(range(leaf.ndim - 1))
+        # An axis that is neither counts the matrices of a stack.
+        entering = tuple(range(_name(path) in STACKS, leaf.ndim - 1))
         return contrib.MuonDimensionNumbers(reduction_axis=entering, output_axis=(leaf.ndim - 1,))
 
-    return jax.tree.map(matrix, params)
+    return jax.tree_util.tree_map_with_path(matrix, params)
+
+
+def _is_weight(path: Any, leaf: Any) -> bool:
+    return leaf.ndim >= 2 and _name(path) not in NO_WEIGHTS
+
+
+def _name(path: Any) -> str:
+    """Of a parameter, whether or not it lies in a box with its logical axes."""
+    return [key.key for key in path if isinstance(key, jax.tree_util.DictKey)][-1]

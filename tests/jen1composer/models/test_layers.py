@@ -107,10 +107,10 @@ def test_each_track_has_its_own_matrix():
     tracks = jax.random.normal(jax.random.key(2), (2, 3, 5, 4))  # [batch, track, frame, channel]
     layer = TrackDense(6)
     fresh = nn.unbox(layer.init(jax.random.key(3), jnp.ones((1, 3, 5, 400))))
-    assert 0.9 < fresh['params']['kernel'].std() * 20 < 1.1  # the spread of 400 inputs, not 1200
+    assert 0.9 < fresh['params']['kernels'].std() * 20 < 1.1  # the spread of 400 inputs, not 1200
     weights = tiny.randomised(nn.unbox(layer.init(jax.random.key(3), tracks)))
-    kernel, bias = weights['params']['kernel'], weights['params']['bias']
-    expected = jnp.stack([tracks[:, k] @ kernel[k] + bias[k] for k in range(3)], axis=1)
+    kernels, biases = weights['params']['kernels'], weights['params']['biases']
+    expected = jnp.stack([tracks[:, k] @ kernels[k] + biases[k] for k in range(3)], axis=1)
     np.testing.assert_allclose(layer.apply(weights, tracks), expected, atol=1e-5)
 
 

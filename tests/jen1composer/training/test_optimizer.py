@@ -2,13 +2,17 @@
 
 import dataclasses
 
+import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 from jen1composer.errors import BadInput
+from jen1composer.models.layers import TrackDense
 from jen1composer.training.optimizer import OptimizerConfig, learning_rate, make_optimizer
+from tests import tiny
 
 CONFIG = OptimizerConfig(peak_learning_rate=2.0, total_steps=110, warmup_steps=10, floor=0.1)
 
@@ -48,6 +52,38 @@ def test_weights_decay_and_scales_and_biases_do_not():
     assert (updates['bias'] == 0).all()
 
 
+@pytest.mark.parametrize('name', ['adamw', 'muon'])
+def test_a_bias_for_each_track_is_no_weight_and_its_kernels_are(name):
+    layer, x = TrackDense(3), jnp.zeros((1, 4, 5, 2))
+    params = jax.tree.map(
+        lambda leaf: leaf + 1, nn.unbox(layer.init(jax.random.key(0), x)['params'])
+    )
+    nothing = jax.tree.map(jnp.zeros_like, params)
+    config = OptimizerConfig(
+        name=name, peak_learning_rate=1.0, total_steps=10, warmup_steps=1, weight_decay=0.25
+    )
+    updates = updates_of(config, nothing, params)
+    assert (updates['biases'] == 0).all()
+    np.testing.assert_allclose(updates['kernels'], -0.25 * params['kernels'], rtol=1e-6)
+
+
+@pytest.mark.parametrize('groups', [1, 4])
+def test_of_a_unet_all_but_biases_and_scales_are_weights(groups):
+    """Also where they lie in the boxes of a fresh state, which carry their axes."""
+    config = dataclasses.replace(tiny.UNET, norm_groups=groups)
+    boxed = jax.eval_shape(lambda: tiny.init_boxed(config, 48))
+    optimizer = make_optimizer(dataclasses.replace(CONFIG, name='muon'))
+    state = nn.unbox(jax.eval_shape(optimizer.init, boxed))
+    again = jax.eval_shape(optimizer.init, nn.unbox(boxed))
+    assert jax.tree.structure(state) == jax.tree.structure(again)
+    moments = state[1].inner_states['muon'].inner_state[0].mu
+    taken = {path[-1].key for path, _ in jax.tree_util.tree_leaves_with_path(moments)}
+    left = {path[-1].key for path, _ in jax.tree_util.tree_leaves_with_path(nn.unbox(boxed))}
+    weights = {'kernel', 'null', 'role_tokens'}
+    assert taken == weights | ({'kernels'} if groups > 1 else set())
+    assert left - taken == {'bias', 'scale'} | ({'biases'} if groups > 1 else set())
+
+
 def test_a_large_gradient_is_cut_to_the_norm_and_a_small_one_is_not():
     params = {'kernel': jnp.zeros((2, 2)), 'bias': jnp.zeros(2)}
     gradient = {'kernel': jnp.array([[3.0, 0.0], [0.0, 0.0]]), 'bias': jnp.array([0.0, 4.0])}
@@ -82,6 +118,26 @@ def test_muon_moves_all_directions_of_a_matrix_alike(shape):
     clipped = {'bias': jnp.ones(3) / jnp.maximum(1, optax.tree.norm(grads))}
     expected, _ = adam.update(clipped, adam.init(clipped), clipped)
     np.testing.assert_allclose(updates['bias'], expected['bias'], rtol=1e-3)
+
+
+@pytest.mark.parametrize(('name', 'matrices'), [('kernels', 3), ('kernel', 1)])
+def test_muon_reads_a_stack_of_kernels_as_that_many_matrices(name, matrices):
+    """A stack moves as its matrices would alone; a convolution has as many axes and is one."""
+    rng = np.random.default_rng(1)
+    loudness = jnp.array([1.0, 0.1, 0.01])[:, None, None]
+    gradient = loudness * jnp.asarray(rng.normal(size=(3, 4, 5)), jnp.float32)
+    config = dataclasses.replace(
+        CONFIG, name='muon', weight_decay=0.0, warmup_steps=0, clip_norm=1e9
+    )
+
+    def update(gradient: jax.Array, name: str) -> jax.Array:
+        params = {name: jnp.zeros_like(gradient)}
+        optimizer = make_optimizer(config)
+        return optimizer.update({name: gradient}, optimizer.init(params), params)[0][name]
+
+    whole = update(gradient, name)
+    alone = [update(part, 'kernel') for part in gradient.reshape(matrices, -1, 5)]
+    np.testing.assert_allclose(whole.reshape(matrices, -1, 5), alone, rtol=1e-4, atol=1e-5)
 
 
 def test_an_optimizer_that_is_not_there_is_refused():
