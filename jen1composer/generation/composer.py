@@ -25,7 +25,7 @@ from etils import epath
 from jen1composer.diffusion.batch import Task, Text
 from jen1composer.diffusion.samplers import time_grid
 from jen1composer.diffusion.solvers import make_sampler
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, RunFailed
 from jen1composer.generation import long_form
 from jen1composer.generation.parts import Holes, Part, make_parts
 from jen1composer.generation.request import Request
@@ -134,7 +134,7 @@ class Composer:
 
         Raises:
             BadInput: where it cannot be made, naming the field.
-            ArithmeticError: where samples come out that are not finite.
+            RunFailed: where samples come out that are not finite.
         """
         spec = self.spec
         parts = make_parts(request, spec.tracks)
@@ -154,7 +154,7 @@ class Composer:
         }
         for name, take in takes.items():
             if not np.isfinite(take.audio).all():
-                raise ArithmeticError(f'track {name!r} came out with samples that are not finite')
+                raise RunFailed(f'track {name!r} came out with samples that are not finite')
         text_scale, given_scales = scales(request, spec.tracks)
         return Composition(
             takes=takes,

@@ -22,9 +22,8 @@ from jen1composer.errors import BadInput, require
 from jen1composer.tracks import SAMPLE_RATE, Role
 
 MIN_SECONDS = 0.01
-MAX_SECONDS = (
-    600.0  # work is done in windows, but the sound itself is held: 0.4 MB a second a track
-)
+MAX_SECONDS = 600.0  # windows bound the work, not the sound that is held: 0.4 MB a second a track
+MAX_SCALE = 100.0  # of guidance, far beyond any use; what is much larger overflows
 
 WHOLE = ((0.0, math.inf),)  # to regenerate all of a track
 
@@ -96,7 +95,8 @@ class Request:
         rescale = self.guidance_rescale
         require(0 <= rescale <= 1, 'guidance_rescale', rescale, 'is 0 to 1')
         for name, value in self._scales():
-            require(math.isfinite(value), name, value, 'are finite numbers')
+            fits = abs(value) <= MAX_SCALE
+            require(fits, name, value, f'are {-MAX_SCALE:g} to {MAX_SCALE:g}')
         for name, audio in self.given.items():
             _check_audio(f'given {name!r}', audio)
         for name, edit in self.edits.items():

@@ -3,12 +3,13 @@
 import dataclasses
 import itertools
 
+import jax
 import numpy as np
 import pytest
 
 from jen1composer.diffusion.solvers import SAMPLERS
-from jen1composer.errors import BadInput
-from jen1composer.generation.request import WHOLE, Edit, Request
+from jen1composer.errors import BadInput, RunFailed
+from jen1composer.generation.request import MAX_SCALE, WHOLE, Edit, Request
 from jen1composer.generation.sampling import generate
 from jen1composer.generation.scales import TEXT_BESIDE_TRACKS
 from jen1composer.tracks import TRACKS, Role
@@ -245,6 +246,16 @@ def test_a_piece_says_what_guided_it(composer):
     assert piece.text_guidance == TEXT_BESIDE_TRACKS
     plain = composer.compose(request(**asked))
     assert not np.array_equal(piece.takes['melody'].audio, plain.takes['melody'].audio)
+
+
+def test_the_largest_scales_that_are_taken_make_sound_and_broken_weights_are_told(composer):
+    asked = {'given': {'bass': sound(1)}, 'targets': ('drums',)}
+    large = composer.compose(request(**asked, text_guidance=MAX_SCALE, given_guidance=-MAX_SCALE))
+    assert np.isfinite(large.mix).all()
+    params = jax.tree.map(lambda leaf: np.nan * leaf, composer.params)
+    broken = dataclasses.replace(composer, params=params)
+    with pytest.raises(RunFailed, match="track 'drums' came out with samples that are not finite"):
+        broken.compose(request(**asked))
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_roles_that_cannot_be_are_refused(values, said):
         ({'prompt': b'caf\xe9'.decode('utf-8', 'surrogateescape')}, 'allowed is text in UTF-8'),
         ({'text_guidance': float('nan')}, 'text_guidance: nan'),
         ({'given_guidance': float('inf')}, 'given_guidance: inf'),
+        ({'given_guidance': -1e30}, r'given_guidance: -1e\+30; allowed are -100 to 100'),
         (
             {'given': {'bass': SOUND}, 'given_guidance': {'bass': float('nan')}},
             "given_guidance of 'bass': nan",
