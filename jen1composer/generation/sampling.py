@@ -8,7 +8,7 @@ For row b of a batch, with its seed and its window (a long piece is made of seve
     is, a marginal one is noise, and so is a target that starts at t_max; one that starts below it,
     at t = s, is a variation of strength s of what it was
 (3) the sampler takes the targets from there to t = 0, guided; the other tracks stand still, and a
-    visible frame ends as the very latents that were shown
+    visible frame, of which the estimate is what was shown, ends as just that: alpha is 1 at t = 0
 """
 
 import functools
@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jen1composer.diffusion.batch import Task, Text
-from jen1composer.diffusion.corruption import corrupt, is_shown
+from jen1composer.diffusion.corruption import corrupt
 from jen1composer.diffusion.guidance import Branches, Guidance, guided
 from jen1composer.diffusion.randomness import Draw, step_noise, track_noise
 from jen1composer.diffusion.samplers import Stepper, sample
@@ -71,8 +71,7 @@ def generate(
     def noise_at(step: jax.Array) -> jax.Array:
         return step_noise(seeds, windows * num_steps + step.astype(jnp.uint32), clean.shape[1:])
 
-    y = sample(denoise, x, times, stepper, noise_at)  # (3)
-    return jnp.where(is_shown(task), clean, y)
+    return sample(denoise, x, times, stepper, noise_at)  # (3)
 
 
 def window_noise(seeds: jax.Array, windows: jax.Array, shape: tuple[int, ...]) -> jax.Array:
