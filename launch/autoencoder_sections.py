@@ -44,8 +44,10 @@ def make_optimizers(config: ConfigDict) -> optax.GradientTransformation:
     ours = make_optimizer(OptimizerConfig(total_steps=config.loop.total_steps, **config.optimizer))
     if config.get('adversary') is None:
         return ours
-    theirs = OptimizerConfig(total_steps=config.loop.total_steps, **config.adversary.optimizer)
-    return two_optimizers(ours, make_optimizer(theirs))
+    learns_from = config.adversary.losses.get('learns_from', AdversaryConfig.learns_from)
+    steps = config.loop.total_steps - learns_from  # so that its learning rate has fallen at the end
+    theirs = OptimizerConfig(total_steps=steps, **config.adversary.optimizer)
+    return two_optimizers(ours, make_optimizer(theirs), learns_from)
 
 
 def _from_config(kind: Any, section: ConfigDict, name: str) -> Any:

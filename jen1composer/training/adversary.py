@@ -18,7 +18,8 @@ the autoencoder alone, and the gradient of their sum is what each would get in a
 held. (1) has no weight: Adam's step would not change with it.
 
 The discriminators learn from step `learns_from` on and count from `counts_from` on. Before they
-learn they are not computed either.
+learn they are not computed either, and neither they nor what their optimiser remembers of them
+change: at `learns_from` its learning rate and its moments are at their first step.
 """
 
 import dataclasses
@@ -148,11 +149,17 @@ def matching(true: Maps, ours: Maps) -> jax.Array:
 
 
 def two_optimizers(
-    autoencoder: optax.GradientTransformation, discriminator: optax.GradientTransformation
+    autoencoder: optax.GradientTransformation,
+    discriminator: optax.GradientTransformation,
+    learns_from: int = 0,
 ) -> optax.GradientTransformation:
-    """One for each network: its own learning rate, moments and clipping."""
+    """One for each network: its own learning rate, moments and clipping.
+
+    That of the discriminators begins at step `learns_from`.
+    """
+    waiting = optax.transforms.conditionally_mask(discriminator, lambda step: step >= learns_from)
     return optax.partition(
-        {AUTOENCODER: autoencoder, DISCRIMINATOR: discriminator},
+        {AUTOENCODER: autoencoder, DISCRIMINATOR: waiting},
         {AUTOENCODER: AUTOENCODER, DISCRIMINATOR: DISCRIMINATOR},
     )
 

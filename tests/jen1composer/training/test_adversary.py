@@ -23,6 +23,7 @@ from jen1composer.training.adversary import (
 )
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
 from jen1composer.training.autoencoder_step import AutoencoderTaskConfig, make_loss
+from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.state import initial_state
 from jen1composer.training.step import make_train_step
 from tests.jen1composer import tiny_adversary, tiny_codec
@@ -200,6 +201,42 @@ def test_each_network_is_clipped_by_its_own_norm():
         updates, _ = optimizer.update(gradient, optimizer.init(params), params)
         for network in (AUTOENCODER, DISCRIMINATOR):
             np.testing.assert_allclose(optax.tree.norm(updates[network]), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize('name', ['adamw', 'muon'])
+def test_before_they_learn_no_bit_of_the_discriminators_changes_and_then_they_begin(name):
+    """Their weight decay, moments and learning rate are those of an optimiser that starts then."""
+    config = OptimizerConfig(
+        name=name, peak_learning_rate=0.5, total_steps=20, warmup_steps=2, weight_decay=0.3
+    )
+    theirs = make_optimizer(config)
+    optimizer = two_optimizers(make_optimizer(config), theirs, learns_from=3)
+    loss = make_loss(AUTOENCODER_MODEL, TASK, 0, adversary(learns_from=3, counts_from=3))
+    step = jax.jit(make_train_step(loss, optimizer, 0.9))
+    first = state = initial_state(both, optimizer)
+
+    def remembered(state):
+        return state.opt_state.inner_states[DISCRIMINATOR].inner_state.inner_state
+
+    for _ in range(3):
+        state, _ = step(state, BATCH)
+        for of in (
+            lambda state: state.params[DISCRIMINATOR],
+            lambda state: state.ema[DISCRIMINATOR],
+            remembered,
+        ):
+            jax.tree.map(np.testing.assert_array_equal, of(state), of(first))
+    assert differ(state.params[AUTOENCODER], first.params[AUTOENCODER])
+
+    fresh_params = first.params[DISCRIMINATOR]
+    fresh = jax.jit(theirs.init)(fresh_params)
+    for _ in range(2):  # the rate of the first is 0
+        grads = jax.jit(jax.grad(loss, has_aux=True))(state.params, BATCH, state.step)[0]
+        updates, fresh = jax.jit(theirs.update)(grads[DISCRIMINATOR], fresh, fresh_params)
+        fresh_params = optax.apply_updates(fresh_params, updates)
+        state, _ = step(state, BATCH)
+        assert_close(state.params[DISCRIMINATOR], fresh_params, 1e-3)
+    assert differ(state.params[DISCRIMINATOR], first.params[DISCRIMINATOR])
 
 
 def test_the_discriminators_learn_to_tell_and_the_autoencoder_to_be_taken_for_the_original():
