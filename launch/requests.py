@@ -7,7 +7,7 @@ import numpy as np
 
 from data_pipeline.audio import read_audio
 from jen1composer.errors import BadInput
-from jen1composer.generation.request import WHOLE, Edit
+from jen1composer.generation.request import MAX_SECONDS, MIN_SECONDS, WHOLE, Edit
 from jen1composer.tracks import SAMPLE_RATE, parse_tracks
 
 Spans = tuple[tuple[float, float], ...]
@@ -54,16 +54,32 @@ def make_edits(
             if name not in sounds:
                 raise BadInput(f'{flag}: {name} has no sound; name its file with --edit')
     edits = {
-        name: Edit(audio=audio, start_s=begins.get(name, 0.0), regenerate=regenerate.get(name, ()))
+        name: Edit(
+            audio=audio,
+            start_s=begins.get(name, 0.0),
+            regenerate=regenerate.get(name, ()),
+            called='--edit',
+        )
         for name, audio in sounds.items()
     }
-    return edits | {name: Edit(audio=audio, regenerate=WHOLE) for name, audio in variations.items()}
+    return edits | {
+        name: Edit(audio=audio, regenerate=WHOLE, called='--variation')
+        for name, audio in variations.items()
+    }
 
 
 def seconds_of(edits: Mapping[str, Edit]) -> float | None:
-    """When the last of the edits ends; None without any."""
-    ends = [edit.start_s + len(edit.audio) / SAMPLE_RATE for edit in edits.values()]
-    return max(ends, default=None)
+    """When the last of the edits ends; None without any; refuses what no piece can last."""
+    ends = {name: e.start_s + len(e.audio) / SAMPLE_RATE for name, e in edits.items()}
+    if not ends:
+        return None
+    last = max(ends, key=lambda name: ends[name])
+    if not MIN_SECONDS <= ends[last] <= MAX_SECONDS:
+        raise BadInput(
+            f'{edits[last].called}={last}: ends at {ends[last]:.4g} s; allowed are {MIN_SECONDS} '
+            f'to {MAX_SECONDS:g} s, or another length by --seconds'
+        )
+    return ends[last]
 
 
 def parse_scales(
@@ -114,6 +130,9 @@ def _pairs(
 
 def _number(entry: str, value: str, allowed: str) -> float:
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
-        raise BadInput(f'{entry}: {value!r} is no number; allowed is {allowed}') from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadInput(f'{entry}: {value!r} is no number; allowed is {allowed}')
+    return number

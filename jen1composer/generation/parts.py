@@ -81,13 +81,13 @@ def _edited(edit: Edit, num_samples: int, strength: float, name: str) -> Part:
     holes = _merged([*missing, *asked])
     if strength < 1 and _merged(missing):
         raise BadInput(
-            f'strength: {strength}; the sound of edit {name!r} does not reach over the whole '
-            f'piece, {num_samples / SAMPLE_RATE:.2f} s; allowed is 1, or a shorter piece'
+            f'strength: {strength}; the sound of {edit.called} {name!r} does not reach over the '
+            f'whole piece, {num_samples / SAMPLE_RATE:.2f} s; allowed is 1, or a shorter piece'
         )
     if strength > 0 and not holes:
         raise BadInput(
-            f'edit {name!r}: nothing of it is made; allowed are seconds to regenerate, a longer '
-            'piece, or to have it given'
+            f'{edit.called} {name!r}: nothing of it is made; allowed are seconds to regenerate, a '
+            'longer piece, or to have it given'
         )
     return Part(role=Role.TARGET, audio=audio, holes=holes if strength > 0 else ())
 

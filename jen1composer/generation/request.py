@@ -36,11 +36,13 @@ class Edit:
         audio: float32 [sample, 2] at 48 kHz; what reaches past the end of the piece is unused.
         start_s: where in the piece it begins.
         regenerate: (start, end) in seconds of the piece, made anew though the audio is there.
+        called: what an error calls it, before the track's name.
     """
 
     audio: np.ndarray
     start_s: float = 0.0
     regenerate: tuple[tuple[float, float], ...] = ()
+    called: str = 'edit'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,7 +142,7 @@ class Request:
 
     def _check_edit(self, name: str, edit: Edit) -> None:
         """Raises BadInput for what an edit cannot be, whatever the composer."""
-        field = f'edit {name!r}'
+        field = f'{edit.called} {name!r}'
         _check_audio(field, edit.audio)
         inside = 0 <= edit.start_s < self.seconds
         require(inside, f'{field}: start_s', edit.start_s, f'is 0 to {self.seconds}')

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from jen1composer.errors import BadInput
-from jen1composer.generation.request import WHOLE
+from jen1composer.generation.request import WHOLE, Request
 from jen1composer.tracks import TRACKS
 from launch import requests
 from tests.jen1composer import tiny_codec, tiny_composer
@@ -105,6 +105,26 @@ def test_scales_are_one_for_all_or_one_for_each():
         (
             lambda: requests.parse_numbers('--begin', ['bass=soon'], TRACKS),
             "--begin=bass=soon: 'soon' is no number",
+        ),
+        (
+            lambda: requests.parse_numbers('--begin', ['bass=nan'], TRACKS),
+            "--begin=bass=nan: 'nan' is no number",
+        ),
+        (
+            lambda: requests.seconds_of(requests.make_edits({'bass': SOUND[:240]}, {}, {}, {})),
+            '--edit=bass: ends at 0.005 s; allowed are 0.01 to 600 s',
+        ),
+        (
+            lambda: Request(
+                edits=requests.make_edits({}, {}, {}, {'bass': SOUND * np.nan}), seconds=0.05
+            ),
+            "--variation 'bass': holds samples that are not finite",
+        ),
+        (
+            lambda: Request(
+                edits=requests.make_edits({'bass': SOUND}, {'bass': 1.0}, {}, {}), seconds=0.05
+            ),
+            "--edit 'bass': start_s: 1.0; allowed",
         ),
         (
             lambda: requests.parse_spans('--regenerate', ['bass=4'], TRACKS),
