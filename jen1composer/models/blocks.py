@@ -23,21 +23,18 @@ class ResidualBlock(nn.Module):
     """Two convolutions; between them the condition scales and shifts: h (1 + scale) + shift."""
 
     config: UNetConfig
-    features: int
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array, causal: Causal) -> jax.Array:
+        features = x.shape[-1]
         dtype, groups = jnp.dtype(self.config.dtype), self.config.norm_groups
         h = nn.silu(RMSNorm(dtype=dtype, groups=groups, name='norm_in')(x))
-        h = Conv(self.features, dtype=dtype, name='conv_in')(h, causal)
-        film = Dense(2 * self.features, dtype=dtype, name='film')(condition)[:, None]
+        h = Conv(features, dtype=dtype, name='conv_in')(h, causal)
+        film = Dense(2 * features, dtype=dtype, name='film')(condition)[:, None]
         scale, shift = jnp.split(film, 2, axis=-1)  # [batch, 1, features]
         h = RMSNorm(dtype=dtype, groups=groups, name='norm_out')(h) * (1 + scale) + shift
         h = nn.silu(h)
-        h = Conv(self.features, kernel_init=zeros, dtype=dtype, name='conv_out')(h, causal)
-        if x.shape[-1] != self.features:
-            x = Dense(self.features, dtype=dtype, name='skip')(x)
-        return x + h
+        return x + Conv(features, kernel_init=zeros, dtype=dtype, name='conv_out')(h, causal)
 
 
 class Transformer(nn.Module):

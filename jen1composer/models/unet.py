@@ -163,7 +163,7 @@ def apply_level(
         residual_block, transformer = nn.remat(ResidualBlock), nn.remat(Transformer)
     for block in range(config.blocks[i]):
         prefix = f'{name}_{i}_residual_{block}'
-        h = residual_block(config, config.channels[i], name=prefix)(h, condition, causal)
+        h = residual_block(config, name=prefix)(h, condition, causal)
         for layer in range(config.attentions[i]):
             prefix = f'{name}_{i}_transformer_{block}_{layer}'
             h = transformer(config, name=prefix)(h, context, context_mask, causal)
