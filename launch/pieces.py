@@ -28,6 +28,8 @@ def write_piece(
         'sampler': request.sampler,
         'guidance': composition.text_guidance,
         'given_guidance': dict(composition.given_guidance),
+        'guidance_interval': list(request.guidance_interval),
+        'rescale': request.guidance_rescale,
         'strength': request.strength,
         'trained_steps': composition.step,
     }

@@ -99,6 +99,10 @@ class Request:
         for name, value in self._scales():
             fits = abs(value) <= MAX_SCALE
             require(fits, name, value, f'are {-MAX_SCALE:g} to {MAX_SCALE:g}')
+        if self.text_guidance is not None and not self.prompt:
+            raise BadInput(f'text_guidance: {self.text_guidance}; it needs a prompt, there is none')
+        if self.given_guidance not in (None, {}) and not self.given:
+            raise BadInput(f'given_guidance: {self.given_guidance}; no track is given to count for')
         for name, audio in self.given.items():
             _check_audio(f'given {name!r}', audio)
         for name, edit in self.edits.items():

@@ -13,6 +13,7 @@ These are choices, not measurements: a composer of another size may want others.
 from collections.abc import Mapping, Sequence
 
 from jen1composer.diffusion.guidance import Guidance
+from jen1composer.errors import require
 from jen1composer.generation.request import Request
 from jen1composer.tracks import Role
 
@@ -35,7 +36,7 @@ def scales(request: Request, tracks: Sequence[str]) -> tuple[float, tuple[float,
     """
     roles = request.roles(tracks)
     text, given = default_scales(roles, bool(request.prompt))
-    if request.text_guidance is not None and request.prompt:
+    if request.text_guidance is not None:
         text = request.text_guidance
     asked = request.given_guidance
     named: Mapping[str, float] = {}
@@ -50,9 +51,17 @@ def scales(request: Request, tracks: Sequence[str]) -> tuple[float, tuple[float,
 
 
 def make_guidance(request: Request, tracks: Sequence[str]) -> Guidance:
-    """All numbers of a request's guidance, as a batch of one row."""
+    """All numbers of a request's guidance, as a batch of one row.
+
+    Raises BadInput for an interval or a rescaling where no scale differs from 1.
+    """
     text, given = scales(request, tracks)
     low, high = request.guidance_interval
+    if text == 1 and all(scale == 1 for scale in given):
+        why = 'as all scales of guidance are 1, and it could change nothing'
+        require((low, high) == (0, 1), 'guidance_interval', (low, high), f'is (0, 1), {why}')
+        rescale = request.guidance_rescale
+        require(rescale == 0, 'guidance_rescale', rescale, f'is 0, {why}')
     return Guidance.constant(
         1, text=text, given=given, low=low, high=high, rescale=request.guidance_rescale
     )
