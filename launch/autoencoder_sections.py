@@ -41,21 +41,32 @@ def make_adversary(config: ConfigDict) -> Adversary | None:
 
 def make_optimizers(config: ConfigDict) -> optax.GradientTransformation:
     """One for the autoencoder, and with an adversary another for the discriminators."""
-    ours = make_optimizer(OptimizerConfig(total_steps=config.loop.total_steps, **config.optimizer))
+    total_steps = config.loop.total_steps
+    ours = make_optimizer(
+        _from_config(OptimizerConfig, config.optimizer, 'optimizer', total_steps=total_steps)
+    )
     if config.get('adversary') is None:
         return ours
     learns_from = config.adversary.losses.get('learns_from', AdversaryConfig.learns_from)
-    steps = config.loop.total_steps - learns_from  # so that its learning rate has fallen at the end
-    theirs = OptimizerConfig(total_steps=steps, **config.adversary.optimizer)
+    theirs = _from_config(
+        OptimizerConfig,
+        config.adversary.optimizer,
+        'adversary.optimizer',
+        total_steps=total_steps - learns_from,  # so that its learning rate has fallen at the end
+    )
     return two_optimizers(ours, make_optimizer(theirs), learns_from)
 
 
-def _from_config(kind: Any, section: ConfigDict, name: str) -> Any:
-    """A frozen config of one section of the file; raises BadInput for a value it refuses."""
+def _from_config(kind: Any, section: ConfigDict, name: str, **given: Any) -> Any:
+    """A frozen config of one section of the file, and of what is `given` beside it.
+
+    Raises BadInput for a value it refuses, by the name it has in the file.
+    """
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
     try:
-        return kind(**fields)
-    except BadInput:
-        raise
+        return kind(**fields, **given)
+    except BadInput as error:  # it names the section, but not what that lies in
+        outer, point, _ = name.rpartition('.')
+        raise BadInput(f'{outer}{point}{error}') from error
     except (TypeError, ValueError) as error:
         raise BadInput(f'--config.{name}: {error}') from error

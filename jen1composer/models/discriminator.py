@@ -58,24 +58,22 @@ class DiscriminatorConfig:
             values = getattr(self, name)
             whole = all(isinstance(value, int) and value >= least for value in values)
             allowed = f'are whole numbers of {least} or more'
-            require(whole, f'discriminator.{name}', values, allowed)
+            require(whole, f'model.{name}', values, allowed)
         even = all(isinstance(size, int) and size >= 16 and size % 2 == 0 for size in self.sizes)
-        require(even, 'discriminator.sizes', self.sizes, 'are even numbers of 16 or more')
+        require(even, 'model.sizes', self.sizes, 'are even numbers of 16 or more')
         for name in ('periods', 'sizes'):
             values = getattr(self, name)
-            require(
-                len(set(values)) == len(values), f'discriminator.{name}', values, 'are distinct'
-            )
+            require(len(set(values)) == len(values), f'model.{name}', values, 'are distinct')
         views = self.periods + self.sizes
-        require(len(views) > 0, 'discriminator.periods and sizes', views, 'are not both empty')
+        require(len(views) > 0, 'model.periods and sizes', views, 'are not both empty')
         layers = self.period_channels
-        require(len(layers) > 0, 'discriminator.period_channels', layers, 'are one or more')
+        require(len(layers) > 0, 'model.period_channels', layers, 'are one or more')
         for name, ok, allowed in (
             ('spectrum_channels', self.spectrum_channels >= 1, 'is 1 or more'),
             ('compression', 0 < self.compression <= 1, 'is more than 0, up to 1'),
             ('floor', 0 < self.floor < math.inf, 'is more than 0'),
         ):
-            require(ok, f'discriminator.{name}', getattr(self, name), allowed)
+            require(ok, f'model.{name}', getattr(self, name), allowed)
 
 
 class Conv2D(nn.Module):

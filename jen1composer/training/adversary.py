@@ -43,6 +43,8 @@ Terms = Mapping[str, jax.Array]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdversaryConfig:
+    """How much the discriminators count for the autoencoder, and from when on, (4) and (5)."""
+
     # weights, beside those of `autoencoder_losses`
     adversarial: float = 0.15
     feature_matching: float = 0.3
@@ -55,12 +57,12 @@ class AdversaryConfig:
     def __post_init__(self) -> None:
         for name in ('adversarial', 'feature_matching'):
             value = getattr(self, name)
-            require(0 <= value < math.inf, f'adversary.{name}', value, 'is 0 or more')
+            require(0 <= value < math.inf, f'losses.{name}', value, 'is 0 or more')
         learns, counts = self.learns_from, self.counts_from
-        require(learns >= 0, 'adversary.learns_from', learns, 'is 0 or more')
+        require(learns >= 0, 'losses.learns_from', learns, 'is 0 or more')
         allowed = f'is learns_from, {learns}, or more'
-        require(counts >= learns, 'adversary.counts_from', counts, allowed)
-        require(self.ramp_steps >= 1, 'adversary.ramp_steps', self.ramp_steps, 'is 1 or more')
+        require(counts >= learns, 'losses.counts_from', counts, allowed)
+        require(self.ramp_steps >= 1, 'losses.ramp_steps', self.ramp_steps, 'is 1 or more')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -103,15 +103,15 @@ def test_those_of_the_paper_config_have_the_sizes_it_states():
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ({'periods': (1, 2)}, r'discriminator.periods: \(1, 2\); allowed are whole numbers of 2'),
+        ({'periods': (1, 2)}, r'model.periods: \(1, 2\); allowed are whole numbers of 2'),
         ({'periods': (2, 2)}, 'allowed are distinct'),
         ({'periods': (), 'sizes': ()}, 'allowed are not both empty'),
-        ({'period_channels': ()}, 'discriminator.period_channels: .*; allowed are one or more'),
-        ({'sizes': (33,)}, 'discriminator.sizes: .*; allowed are even numbers of 16 or more'),
-        ({'spectrum_channels': 0}, 'discriminator.spectrum_channels: 0; allowed is 1 or more'),
-        ({'dilations': (0,)}, 'discriminator.dilations: .*; allowed are whole numbers of 1'),
-        ({'compression': 0.0}, 'discriminator.compression: 0.0; allowed is more than 0, up to 1'),
-        ({'floor': 0.0}, 'discriminator.floor: 0.0; allowed is more than 0'),
+        ({'period_channels': ()}, 'model.period_channels: .*; allowed are one or more'),
+        ({'sizes': (33,)}, 'model.sizes: .*; allowed are even numbers of 16 or more'),
+        ({'spectrum_channels': 0}, 'model.spectrum_channels: 0; allowed is 1 or more'),
+        ({'dilations': (0,)}, 'model.dilations: .*; allowed are whole numbers of 1'),
+        ({'compression': 0.0}, 'model.compression: 0.0; allowed is more than 0, up to 1'),
+        ({'floor': 0.0}, 'model.floor: 0.0; allowed is more than 0'),
     ],
 )
 def test_sizes_that_cannot_be_are_refused_by_name(change, message):

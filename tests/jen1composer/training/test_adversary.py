@@ -271,11 +271,11 @@ def test_the_ramp_is_a_straight_line_between_its_ends():
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ({'adversarial': -1.0}, 'adversary.adversarial: -1.0; allowed is 0 or more'),
-        ({'feature_matching': float('nan')}, 'adversary.feature_matching: nan; allowed'),
-        ({'learns_from': -1}, 'adversary.learns_from: -1; allowed is 0 or more'),
-        ({'learns_from': 5, 'counts_from': 4}, 'adversary.counts_from: 4; allowed is learns_from'),
-        ({'ramp_steps': 0}, 'adversary.ramp_steps: 0; allowed is 1 or more'),
+        ({'adversarial': -1.0}, 'losses.adversarial: -1.0; allowed is 0 or more'),
+        ({'feature_matching': float('nan')}, 'losses.feature_matching: nan; allowed'),
+        ({'learns_from': -1}, 'losses.learns_from: -1; allowed is 0 or more'),
+        ({'learns_from': 5, 'counts_from': 4}, 'losses.counts_from: 4; allowed is learns_from'),
+        ({'ramp_steps': 0}, 'losses.ramp_steps: 0; allowed is 1 or more'),
     ],
 )
 def test_values_that_make_no_sense_are_refused(change, message):
