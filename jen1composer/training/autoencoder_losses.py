@@ -51,8 +51,8 @@ class AutoencoderLossConfig:
     waveform: float = 0.1
 
     def __post_init__(self) -> None:
-        whole = all(size >= 16 and size % 16 == 0 for size in self.sizes)
-        allowed = 'are one or more multiples of 16'
+        whole = all(isinstance(n, int) and n >= 16 and n % 16 == 0 for n in self.sizes)
+        allowed = 'are one or more whole numbers, multiples of 16'
         require(len(self.sizes) > 0 and whole, 'losses.sizes', self.sizes, allowed)
         require(0 < self.floor < math.inf, 'losses.floor', self.floor, 'is more than 0')
         for name in ('log_mel', 'log_magnitude', 'level', 'waveform'):
