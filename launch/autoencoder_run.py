@@ -137,7 +137,7 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     """Assembles a run; raises BadInput where the config or the data cannot be used."""
     require_sections(config, 'train_autoencoder', SECTIONS)
     model, task, adversary = make_autoencoder(config), make_task(config), make_adversary(config)
-    _check_values(config, model.config)
+    check_values(config, model.config)
     data = Prepared(config.data)
     total_steps = config.loop.total_steps
 
@@ -177,17 +177,18 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     )
 
 
-def _check_values(config: ConfigDict, model: AutoencoderConfig) -> None:
+def check_values(config: ConfigDict, model: AutoencoderConfig) -> None:
+    """Raises BadInput for a value at the top level, or of `heldout`, that cannot be used."""
     allowed = f'is the product of model.strides, {model.hop_samples}'
     require(
         config.hop_samples == model.hop_samples, '--config.hop_samples', config.hop_samples, allowed
     )
+    require(0 <= config.ema_decay < 1, '--config.ema_decay', config.ema_decay, 'is 0 to below 1')
     for name, first, last in (
         ('seed', 0, 2**32 - 1),
         ('batch', 1, math.inf),
         ('crop_frames', 1, math.inf),
         ('keep_silent', 0, 1),
-        ('ema_decay', 0, 1),
         ('whitening_songs', 1, math.inf),
         ('whitening_channels', 0, model.latent_channels),
         ('heldout.crops', 1, math.inf),

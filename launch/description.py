@@ -29,7 +29,7 @@ from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.state import PyTree, initial_state, parameter_count
 from jen1composer.training.step import LossFn, make_train_step
 from jen1composer.training.workdir import unet_config
-from launch.autoencoder_run import SECTIONS
+from launch.autoencoder_run import SECTIONS, check_values
 from launch.autoencoder_sections import (
     make_adversary,
     make_autoencoder,
@@ -130,6 +130,7 @@ def _composer(config: ConfigDict, given: GivenByData, frames: int) -> Subject:
 
 def _autoencoder(config: ConfigDict, frames: int) -> Subject:
     model, task, adversary = make_autoencoder(config), make_task(config), make_adversary(config)
+    check_values(config, model.config)
     samples = frames * model.config.hop_samples
     batch = {
         'waveform': jax.ShapeDtypeStruct((config.batch, samples, STEREO), jnp.float32),

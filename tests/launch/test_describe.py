@@ -130,6 +130,10 @@ def test_the_command_prints_and_writes_the_same(tmp_path: pathlib.Path):
         (('--config=configs/demo.py', '--frames=6'), '6 frames; allowed are multiples of 4'),
         (('--config=configs/demo.py', '--tracks=9'), 'model.num_tracks: 9; allowed is 1 to 8'),
         (('--config=configs/demo.py', '--config.model.dtype=half'), "model.dtype: 'half'"),
+        (
+            ('--config=configs/demo_autoencoder.py', '--config.hop_samples=1'),
+            'hop_samples: 1; allowed is the product of model.strides, 1920',
+        ),
         (('--config=configs/none.py',), 'there is no such file'),
         (('--config=configs/demo.py', '--batch=1', '--out=/no/such/folder'), '--out=/no/such'),
     ],
