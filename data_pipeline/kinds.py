@@ -75,6 +75,11 @@ class Kinds:
         p_causal = self._p_causal(kind)
         return self.share(kind) * (p_causal if causal else 1 - p_causal)
 
+    @property
+    def any_causal(self) -> bool:
+        """Whether causal tasks are drawn at all."""
+        return any(self.probability(kind, causal=True) > 0 for kind in Kind)
+
     def only(self, kind: Kind, p_causal: float = 0.0) -> 'Kinds':
         """The same spans in tasks of one kind; `p_causal` is that of text."""
         shares = tuple(float(other == kind) for other in Kind)

@@ -142,6 +142,7 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         autoencoder_fingerprint=manifest.autoencoder_fingerprint,
         text_fingerprint=manifest.text_fingerprint,
         text_encoder=manifest.text_encoder,
+        causal=curriculum.kinds.any_causal,
     )
     loss_at = make_loss_at(model, diffusion, VALIDATION_SEED)
     return ComposerRun(run=run, spec=spec, codec=codec, held_out=held_out, loss_at=loss_at)

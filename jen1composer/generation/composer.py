@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from etils import epath
 
 from jen1composer.diffusion.batch import Task, Text
@@ -140,6 +141,8 @@ class Composer:
         parts = make_parts(request, spec.tracks)
         num_frames = self.num_frames(request.seconds)
         known = np.stack([part.known_frames(num_frames, spec.hop_samples) for part in parts])
+        if not spec.model.spans and (known.any(axis=1) & ~known.all(axis=1)).any():
+            logging.warning('This composer was not trained to fill in or continue tracks.')
         latents = long_form.walk(
             self._encode(parts, num_frames),  # (1)
             known,
@@ -209,7 +212,8 @@ class Composer:
         is_target = row[0] == Role.TARGET  # [track]
 
         def make(number: int, latents: np.ndarray, known: np.ndarray) -> np.ndarray:
-            causal = spec.model.spans and long_form.is_continuation(known[is_target])
+            may_be_causal = spec.model.spans and spec.causal  # else it would be a task never seen
+            causal = may_be_causal and long_form.is_continuation(known[is_target])
             task = Task(
                 roles=row,
                 visible=(known & is_target[:, None])[None],

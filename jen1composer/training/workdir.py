@@ -40,6 +40,7 @@ class ComposerSpec:
     text_fingerprint: str
     text_encoder: str = 'minilm'  # its name, see `training.text`
     schedule: str = 'cosine'
+    causal: bool = True  # whether it learnt tasks in which no frame hears of a later one
 
     @property
     def diffusion(self) -> DiffusionConfig:

@@ -182,3 +182,17 @@ def test_a_draw_depends_on_seed_and_index_alone():
 def test_what_makes_no_sense_is_refused(change, said):
     with pytest.raises(BadInput, match=said):
         Kinds(**change)
+
+
+@pytest.mark.parametrize(
+    ('shares', 'p_causal', 'expected'),
+    [
+        ((1, 0, 0), 0.0, False),
+        ((1, 1, 0), 0.0, False),
+        ((0, 1, 0), 0.5, False),
+        ((1, 1, 0), 0.5, True),
+        ((1, 0, 1), 0.0, True),
+    ],
+)
+def test_causal_tasks_are_continuations_and_text_that_is_asked_to_be(shares, p_causal, expected):
+    assert Kinds(shares=shares, p_causal=p_causal).any_causal == expected

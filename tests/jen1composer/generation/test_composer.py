@@ -184,10 +184,15 @@ def test_a_long_given_track_is_heard_in_the_window_where_it_sounds(composer):
     assert not same[-composer.spec.window_frames // 4 :].any()
 
 
-@pytest.mark.parametrize(('spans', 'rescale'), [(True, 0.0), (True, 0.7), (False, 0.0)])
-def test_a_continuation_knows_nothing_of_what_comes_later(spans, rescale):
-    """A network that was taught spans continues causally; another sees both sides, as it learnt."""
+@pytest.mark.parametrize(
+    ('spans', 'learnt', 'rescale'),
+    [(True, True, 0.0), (True, True, 0.7), (True, False, 0.0), (False, True, 0.0)],
+)
+def test_a_continuation_knows_nothing_of_what_comes_later(spans, learnt, rescale):
+    """Causally continues what was taught both; all else sees both sides, as it learnt."""
     composer = tiny_composer.composer(spans=spans)
+    spec = dataclasses.replace(composer.spec, causal=learnt)
+    composer = dataclasses.replace(composer, spec=spec)
     hop = composer.spec.hop_samples
     num_samples = composer.spec.window_frames * hop
     bass, drums = (tiny_codec.sound(num_samples, 2, seed=seed) for seed in (1, 2))
@@ -206,8 +211,18 @@ def test_a_continuation_knows_nothing_of_what_comes_later(spans, rescale):
     }
     unlike = int(np.argmin(same['drums']))  # the encoder reaches a little forward
     assert 1 < unlike < composer.spec.window_frames
-    assert same['bass'][:unlike].all() == spans
+    assert same['bass'][:unlike].all() == (spans and learnt)
     assert not same['bass'][unlike:].any()
+
+
+@pytest.mark.parametrize(
+    ('spans', 'anew', 'warned'),
+    [(True, (0.012, 0.02), False), (False, (0.012, 0.02), True), (False, *WHOLE, False)],
+)
+def test_filling_in_is_warned_of_where_it_was_never_taught(spans, anew, warned, caplog):
+    edit = Edit(audio=sound(1), regenerate=(anew,))
+    tiny_composer.composer(spans=spans).compose(request(edits={'bass': edit}))
+    assert ('was not trained to fill in' in caplog.text) == warned
 
 
 def test_it_samples_by_the_schedule_that_it_was_trained_with(composer):

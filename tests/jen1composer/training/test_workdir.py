@@ -50,7 +50,7 @@ SPEC = ComposerSpec(
 
 
 def test_a_spec_is_read_as_it_was_written(tmp_path):
-    spec = dataclasses.replace(SPEC, text_encoder='/models/flan-t5-base')
+    spec = dataclasses.replace(SPEC, text_encoder='/models/flan-t5-base', causal=False)
     write_spec(tmp_path, spec)
     assert read_spec(tmp_path) == spec
 
@@ -59,6 +59,7 @@ def test_the_first_versions_spec_means_what_it_meant(tmp_path):
     (tmp_path / 'composer.json').write_text(json.dumps(FIRST))
     assert read_spec(tmp_path) == SPEC
     assert SPEC.text_encoder == 'minilm'
+    assert SPEC.causal  # it went by `spans` alone
 
 
 def test_another_version_or_no_spec_is_refused(tmp_path):
