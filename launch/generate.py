@@ -15,8 +15,9 @@ else left out. A track of --edit is kept as it is, but for the seconds to --rege
 of the piece that its file does not reach: these are made, so it is continued past its end, and
 before its start where it is to --begin later. One of --variation is made anew all through, from
 what it is, at --strength. Files of any rate, mono or stereo, are taken, but no path with a comma; a
-given track comes back as it is. What is longer than the composer was trained on is made in windows,
-each continuing the last.
+given track comes back as it is. Only where a file that is given or edited is above full scale is
+its track made quieter as a whole, and piece.json warns of it. What is longer than the composer was
+trained on is made in windows, each continuing the last.
 """
 
 import json

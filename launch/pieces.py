@@ -10,7 +10,9 @@ from etils import epath
 
 from data_pipeline.audio import write_flac
 from jen1composer.generation.composer import Composition, Take
+from jen1composer.generation.parts import Holes
 from jen1composer.generation.request import Request
+from jen1composer.generation.seams import fades
 from jen1composer.tracks import SAMPLE_RATE
 
 SILENT_DB = -60.0
@@ -41,19 +43,22 @@ def write_takes(
 ) -> dict[str, Any]:
     """Writes the folder, with `about` in `piece.json` too, and returns what that says.
 
-    A given track is written as it came. One that would clip is made quieter, and so is the mix,
-    each by a gain that is stated; the mix is the sum of the tracks as written.
+    What is given or kept is written as it came, and what is made is made quieter where it would
+    clip, by a gain that is stated. A file cannot hold more than full scale: where what is given or
+    kept is louder than that itself, its track is made quieter as a whole, with a warning. The mix
+    is the sum of the tracks as written, made quieter where it would clip.
     """
     folder = epath.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     mix = np.zeros_like(next(iter(takes.values())).audio)
     tracks = {}
     for name, take in takes.items():  # one after the other: a long piece is large
-        gain = _gain(take.peak)
-        written = dataclasses.replace(take, audio=take.audio * np.float32(gain))
+        gain, made_gain = _gains(take)
+        audio = with_gain(take.audio * np.float32(gain), take.holes, made_gain)
+        written = dataclasses.replace(take, audio=audio)
         mix += written.audio
         write_flac(folder / f'{name}.flac', written.audio)
-        tracks[name] = _describe(name, written, gain)
+        tracks[name] = _describe(name, written, gain, made_gain)
     gain = _gain(float(np.abs(mix).max()))
     mix *= np.float32(gain)
     write_flac(folder / 'mix.flac', mix)
@@ -62,7 +67,38 @@ def write_takes(
     return facts
 
 
-def _describe(name: str, take: Take, gain: float) -> dict[str, Any]:
+def with_gain(audio: np.ndarray, holes: Holes, gain: float) -> np.ndarray:
+    """`audio` [sample, 2] with what was made in its holes times `gain`, which sets in over a fade.
+
+    All but the fades is exact; what still clips within one, 20 ms, is cut off at full scale.
+    """
+    if gain == 1.0:
+        return audio
+    result = audio.copy()
+    for start, end in holes:
+        result[start:end] *= np.float32(gain)
+    for fade, share in fades(holes, len(audio)):
+        result[fade] = np.clip((1 + (gain - 1) * share) * audio[fade], -1, 1)
+    return result
+
+
+def _gains(take: Take) -> tuple[float, float]:
+    """The gain of a whole track, and the one of what was made in part of it on top of that."""
+    if not _made_in_part(take):
+        return _gain(take.peak), 1.0
+    is_made = np.zeros(len(take.audio), bool)
+    for start, end in take.holes:
+        is_made[start:end] = True
+    loudest = np.abs(take.audio).max(axis=1)
+    gain = _gain(float(loudest[~is_made].max()))
+    return gain, _gain(gain * float(loudest[is_made].max()))
+
+
+def _made_in_part(take: Take) -> bool:
+    return take.holes not in ((), ((0, len(take.audio)),))
+
+
+def _describe(name: str, take: Take, gain: float, made_gain: float) -> dict[str, Any]:
     """What `piece.json` says of a track as written."""
     facts = {
         'role': take.role.name.lower(),
@@ -71,9 +107,14 @@ def _describe(name: str, take: Take, gain: float) -> dict[str, Any]:
         'peak': round(take.peak, 3),
         'gain': round(gain, 4),
     }
-    if take.holes not in ((), ((0, len(take.audio)),)):  # made in part
+    if _made_in_part(take):
+        facts['made_gain'] = round(made_gain, 4)
         facts['made_s'] = [[start / SAMPLE_RATE, end / SAMPLE_RATE] for start, end in take.holes]
-    if take.rms_db < SILENT_DB:
+    if gain < 1 and take.holes != ((0, len(take.audio)),):
+        facts['warning'] = (
+            'was above full scale: all of it is quieter by the gain, nothing as it came'
+        )
+    elif take.rms_db < SILENT_DB:
         facts['warning'] = 'silent'
     return facts
 

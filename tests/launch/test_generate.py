@@ -53,6 +53,7 @@ def test_a_span_is_regenerated_and_the_rest_kept(folder, tmp_path):
     facts = json.loads(said)
     assert facts == json.loads((tmp_path / 'piece.json').read_text())
     assert facts['tracks']['bass']['made_s'] == [[0.01, 0.03]]
+    assert (facts['guidance_interval'], facts['rescale']) == ([0, 1], 0)
     bass, rate = soundfile.read(tmp_path / 'bass.flac')
     assert (rate, bass.shape) == (RATE, SOUND.shape)  # as long as the sound that is edited
     made = (np.arange(len(bass)) >= 480) & (np.arange(len(bass)) < 1440)
