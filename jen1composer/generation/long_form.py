@@ -11,8 +11,8 @@ and an overlap of O,
 (4) where the piece begins with the hole, from the first frame of which some target is known; the
     last one reaches O past b; then from the first of these windows to the left
 
-so a window of (2) sees all that is not the hole, and one of a walk goes on from O frames, or from as
-many as there are where fewer are known before the hole; the last one sees both sides where there
+so a window of (2) sees all that is not the hole, and one of a walk goes on from O frames, or from
+as many as there are where fewer are known before the hole; the last one sees both sides where there
 are two, and the first of a piece from nothing sees nothing. Every unknown frame is made in exactly
 one window, and windows in which there is nothing to make are left out. The windows have one size,
 so the memory of the work does not depend on the length.
