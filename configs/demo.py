@@ -3,12 +3,17 @@
   python -m launch.train_composer --config=configs/demo.py --workdir=demo/composer \
       --config.data.latents=demo/latents --config.data.autoencoder=demo/autoencoder
 
-On two CPU cores a step takes 0.12 s: 3000 steps with validation are 6 min 11 s. Validation v-loss,
-the mean over five times, by step (a prediction of zero: .975):
+A third of the examples each is text, inpainting and continuation. On two CPU cores a step takes
+.16 s: 2400 steps with validation are 6 min 55 s. Validation v-loss on text alone, the mean over five
+times, by step (a prediction of zero: 1.031):
 
-  0: .975   500: .931   1000: .922   1500: .918   2000: .897   2500: .889   3000: .886
+  0: 1.031   600: .913   1200: .865   1800: .839   2400: .829
 
-In the first stage (to step 1500) the validation asks for what only the second one trains.
+and at the end causal text .898, inpainting .827, continuation .886. In the first stage (to
+step 800) the validation asks for what only the second one trains.
+
+Muon's step costs half as much again as AdamW's and is worth it: after 600 steps of each, in one
+experiment of two stages of 300, the validation was at .892 and .922.
 
 `configs/demo.py:quick` is the same model for a fraction of the steps, for tests.
 """
