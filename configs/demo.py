@@ -4,8 +4,8 @@
       --config.data.latents=demo/latents --config.data.autoencoder=demo/autoencoder
 
 A third of the examples each is text, inpainting and continuation. On two CPU cores a step takes
-.16 s: 2400 steps with validation are 6 min 55 s. Validation v-loss on text alone, the mean over five
-times, by step (a prediction of zero: 1.031):
+.16 s: 2400 steps with validation are 6 min 55 s. Validation v-loss on text alone, the mean over
+five times, by step (a prediction of zero: 1.031):
 
   0: 1.031   600: .913   1200: .865   1800: .839   2400: .829
 
