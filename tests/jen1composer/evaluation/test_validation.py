@@ -43,14 +43,14 @@ class Knows(nn.Module):
     """Has the clean latents as its weights."""
 
     @nn.compact
-    def __call__(self, x, t, task, text):
+    def __call__(self, x, t, shown, task, text):
         return velocity(x, self.param('x0', nn.initializers.zeros, x.shape), t)
 
 
 class Listens(nn.Module):
     """Takes every track for a copy of the given ones."""
 
-    def __call__(self, x, t, task, text):
+    def __call__(self, x, t, shown, task, text):
         given = (jnp.asarray(task.roles) == Role.CONDITION)[..., None, None]
         guess = jnp.sum(jnp.where(given, x, 0.0), axis=1, keepdims=True) / jnp.sum(
             given, axis=1, keepdims=True
@@ -61,7 +61,7 @@ class Listens(nn.Module):
 class Ignores(nn.Module):
     """Looks at each track alone."""
 
-    def __call__(self, x, t, task, text):
+    def __call__(self, x, t, shown, task, text):
         return jnp.tanh(x)
 
 

@@ -61,7 +61,7 @@ def gradient(step, state, batch) -> dict[str, np.ndarray]:
     assert metrics['adversary_ramp'] == 1
     return by_name(
         {
-            network: state.opt_state.inner_states[network].inner_state[0].trace[network]
+            network: optax.tree.get(state.opt_state.inner_states[network], 'trace')[network]
             for network in (AUTOENCODER, DISCRIMINATOR)
         }
     )
