@@ -24,8 +24,8 @@ level of .1 (.14 dB worse than none after 500 steps), strides of (960, 2) (.33 d
 three Newton-Schulz steps instead of five (a fifth less time, .05 dB worse after 500).
 
 What it does badly: tones come back with noise between their partials. Its phase is invented. There
-are no discriminators: one by a spectrum of 1024 with 16 channels alone would take seven times as
-long as the rest of the step.
+are no discriminators: one by a spectrum of 1024 with 16 channels took 1.2 to 1.4 s a step, the
+machine being busy.
 
 `configs/demo_autoencoder.py:quick` is the same model for a fraction of the steps, for tests.
 """
