@@ -131,7 +131,7 @@ def write_latents(
         'max_tokens': max_tokens,
     }
     _claim(out, origin)
-    prompts = tuple(sorted({song.prompt for song in songs}))
+    prompts = tuple(sorted({prompt for song in songs for prompt in song.prompts}))
     manifest = LatentManifest(
         tracks=prepared.tracks,
         clip_frames=clip_frames,
@@ -147,7 +147,7 @@ def write_latents(
             Clips(
                 id=song.id,
                 split=song.split,
-                prompt=song.prompt,
+                prompt=song.prompts[0],
                 num_frames=-(-song.num_samples // hop_samples),
                 starts=clip_starts(-(-song.num_samples // hop_samples), clip_frames),
             )

@@ -26,7 +26,9 @@ from typing import Any
 
 from etils import epath
 
+from data_pipeline import prompts
 from data_pipeline.folders import open_folder, refuse_foreign
+from data_pipeline.prompts import compose_prompt
 from data_pipeline.records import (
     Prepared,
     Song,
@@ -37,7 +39,7 @@ from data_pipeline.records import (
     write_song,
 )
 from data_pipeline.sources.freedoom import fetch_freedoom
-from data_pipeline.sources.source import Entry, Source
+from data_pipeline.sources.source import Entry, Source, constants
 from data_pipeline.sources.stems import Stems
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
@@ -133,7 +135,7 @@ def make_song(source: Source, entry: Entry, folder: epath.Path) -> Song | str:
     """Loads and writes one song, or keeps the one that is there; a broken one gives its reason."""
     try:
         sha256 = source.sha256(entry)
-        recipe = digest([source.name, dict(source.settings), sha256])
+        recipe = digest([source.name, dict(source.settings), constants(prompts), sha256])
         with contextlib.suppress(BadInput):  # Missing or not whole: made now.
             kept = read_song(folder, entry.id)
             if kept.recipe == recipe:
@@ -147,7 +149,8 @@ def make_song(source: Source, entry: Entry, folder: epath.Path) -> Song | str:
         material.stems,
         title=entry.title,
         tags=material.tags,
-        prompt=material.prompt,
+        prompts=material.captions or (compose_prompt(entry.id, material.tags),),
+        beats_s=material.beats_s or (),
         source_sha256=sha256,
         recipe=recipe,
     )

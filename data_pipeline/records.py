@@ -51,7 +51,8 @@ class Song:
         num_records: whole and begun seconds.
         num_samples: length before padding, at 48 kHz.
         tags: what is known about the music (bpm, key, instruments of each track, ...).
-        prompt: the words that describe it.
+        prompts: sentences that describe it, one or more.
+        beats_s: when each beat falls, in seconds; empty where no beat was found.
         rms_db: of each track over the whole song, dB below full scale; -120 is silence.
         active: of each track, the fraction of seconds louder than -60 dB.
         source_sha256: of what the song was made from.
@@ -67,7 +68,8 @@ class Song:
     num_records: int
     num_samples: int
     tags: Mapping[str, Any]
-    prompt: str
+    prompts: tuple[str, ...]
+    beats_s: tuple[float, ...] = ()
     rms_db: Mapping[str, float]
     active: Mapping[str, float]
     source_sha256: str
@@ -130,7 +132,8 @@ def write_song(
     *,
     title: str,
     tags: Mapping[str, Any],
-    prompt: str,
+    prompts: Sequence[str],
+    beats_s: Sequence[float] = (),
     source_sha256: str,
     recipe: str,
 ) -> Song:
@@ -161,7 +164,8 @@ def write_song(
         num_records=num_records,
         num_samples=num_samples,
         tags=tags,
-        prompt=prompt,
+        prompts=tuple(prompts),
+        beats_s=tuple(round(float(beat), 3) for beat in beats_s),
         rms_db={t: round(rms_db(x), 1) for t, x in zip(TRACKS, stems, strict=True)},
         active={
             t: round(float(np.mean(db > ACTIVE_DB)), 3)
@@ -187,8 +191,10 @@ def read_song(folder: epath.PathLike, song_id: str) -> Song:
     path = songs / f'{song_id}.json'
     records = songs / f'{song_id}.array_record'
     try:
-        song = Song(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        value = json.loads(path.read_text())
+        value |= {key: tuple(value[key]) for key in ('prompts', 'beats_s')}
+        song = Song(**value)
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadInput(f'{path}: missing or damaged ({error}); prepare the data again') from error
     found = records.stat().length if records.exists() else None
     if found != song.record_bytes:

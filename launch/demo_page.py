@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     demo_measurements.check_origins(spec, latents.manifest, prepared.manifest, heldout)
     seconds = _SECONDS.value or spec.window_frames * spec.hop_samples / SAMPLE_RATE
     stretch = demo_pieces.choose_stretch(prepared, demo_pieces.GIVEN, round(seconds * SAMPLE_RATE))
-    prompt = stretch.song.prompt if _PROMPT.value is None else _PROMPT.value
+    prompt = stretch.song.prompts[0] if _PROMPT.value is None else _PROMPT.value
     pieces = demo_pieces.make_pieces(
         out, composer, stretch, prompt=prompt, seed=_SEED.value, num_steps=_STEPS.value
     )

@@ -83,20 +83,24 @@ def make_pieces(
     asked: Mapping[str, Mapping[str, Any]] = {
         'joint': {'prompt': prompt},
         'accompaniment': {
-            'prompt': stretch.song.prompt,
+            'prompt': stretch.song.prompts[0],
             'targets': TARGETS,
             'given': {name: stems[name] for name in GIVEN},
         },
         'alone': {'prompt': prompt, 'targets': ALONE},
-        'inpainted': {'prompt': stretch.song.prompt, 'edits': mended},
-        'continued': {'prompt': stretch.song.prompt, 'edits': begun},
+        'inpainted': {'prompt': stretch.song.prompts[0], 'edits': mended},
+        'continued': {'prompt': stretch.song.prompts[0], 'edits': begun},
     }
     facts = {}
     for name, what in command.progress(asked.items(), 'pieces', total=len(asked)):
         request = Request(**what, seconds=seconds, seed=seed, num_steps=num_steps)
         facts[name] = write_piece(out / name, composer.compose(request), request)
 
-    about = {'song': stretch.song.title, 'start_s': stretch.start_s, 'prompt': stretch.song.prompt}
+    about = {
+        'song': stretch.song.title,
+        'start_s': stretch.start_s,
+        'prompt': stretch.song.prompts[0],
+    }
     latents = composer.codec.encode(stretch.stems[None])
     decoded = composer.codec.decode(latents)[0, :, : stretch.stems.shape[1]]
     for name, sounds in (('original', stretch.stems), ('decoded', decoded)):

@@ -54,7 +54,9 @@ def table(prepared: 'Prepared') -> str:
     for split in SPLITS:
         for song in prepared.songs(split):
             levels = ''.join(f'{song.rms_db[track]:9.1f} dB' for track in prepared.tracks)
-            lines.append(f'{song.id:24.24}{split:12}{song.duration_s:6.0f}{levels}  {song.prompt}')
+            lines.append(
+                f'{song.id:24.24}{split:12}{song.duration_s:6.0f}{levels}  {song.prompts[0]}'
+            )
     for broken in prepared.manifest.quarantined:
         lines.append(f'left out: {broken["reason"]}')
     totals = prepared.manifest.totals

@@ -14,8 +14,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from data_pipeline import loudness, prompts
-from data_pipeline.prompts import compose_prompt
+from data_pipeline import loudness
 from data_pipeline.sources import midi, render, roles
 from data_pipeline.sources.midi import Part, Score, estimate_key, read_midi
 from data_pipeline.sources.roles import assign_roles, instruments, role_coverage
@@ -61,7 +60,7 @@ class Freedoom:
         'recipe': RECIPE,
         'font_sha256': FONT_SHA256,
         'games': GAMES,
-        **constants(midi, roles, render, loudness, prompts),
+        **constants(midi, roles, render, loudness),
     }
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
@@ -96,7 +95,6 @@ class Freedoom:
         return Material(
             stems=render.render(self.font, score, roles),
             tags=tags,
-            prompt=compose_prompt(entry.id, tags),
         )
 
 

@@ -9,13 +9,21 @@ raised with any change of code that changes songs and that no constant tells of.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Protocol
 
 import numpy as np
 
 RECIPE = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioFile:
+    """A sound file, or stream number `stream` of a container of several."""
+
+    path: str
+    stream: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +35,20 @@ class Entry:
         title: for people.
         where: the file or folder that errors name.
         tracks: those that have material, as far as is known before loading.
+        split: 'train', 'validation' or 'test' where the data set says so, else ''.
+        files: of each track, to be summed; empty where a song is rendered.
+        tags: what is known of the music before it is loaded, see `Material`.
+        captions: what a person wrote about it.
     """
 
     id: str
     title: str
     where: str
     tracks: tuple[str, ...]
+    split: str = ''
+    files: Mapping[str, tuple[AudioFile, ...]] = field(default_factory=dict)
+    tags: Mapping[str, object] = field(default_factory=dict)
+    captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +58,16 @@ class Material:
     Attributes:
         stems: float32 `[track, sample, 2]` at 48 kHz in the order of TRACKS; no sample of a stem or
             of their sum lies outside [-1, 1].
-        tags: JSON values about the music, such as bpm, key and the instruments of each track.
-        prompt: the words that describe it.
+        tags: JSON values about the music: 'bpm' (float), 'key' ('F# minor'), 'instruments' ({track:
+            [name, ...]}), 'genre' and 'mood' ([word, ...]), and others that prompts do not use.
+        captions: what a person wrote about it; they win over prompts composed from the tags.
+        beats_s: when each beat falls, in seconds, where the source knows; None has it measured.
     """
 
     stems: np.ndarray
     tags: Mapping[str, object]
-    prompt: str
+    captions: tuple[str, ...] = ()
+    beats_s: tuple[float, ...] | None = None
 
 
 def constants(*modules: ModuleType) -> dict[str, str]:

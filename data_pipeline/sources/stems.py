@@ -12,7 +12,7 @@ The first rule takes whole words, of letters: 'Song - Mix 2' and 'full_mix' are 
 
 Files of one track are added; shorter files are padded with silence. Levels are left alone, unless
 a stem or the sum would pass full scale: then one gain lowers the whole song, and is noted in its
-tags. `prompt.txt` in a song's folder, if there, is its prompt.
+tags. `prompt.txt` in a song's folder, if there, holds its captions, one a line.
 """
 
 import hashlib
@@ -24,10 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 from etils import epath
 
-from data_pipeline import prompts
 from data_pipeline.audio import FORMATS, read_audio, read_bytes
-from data_pipeline.prompts import compose_prompt
-from data_pipeline.sources.source import RECIPE, Entry, Material, constants
+from data_pipeline.sources.source import RECIPE, Entry, Material
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
 
@@ -63,7 +61,6 @@ class Stems:
         'recipe': RECIPE,
         'rules': [[r.pattern, t] for r, t in RULES],
         'ceiling': CEILING,
-        **constants(prompts),
     }
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
@@ -119,12 +116,15 @@ class Stems:
         gain = min(1.0, CEILING / peak)
         stems *= np.float32(gain)
         tags = {'instruments': heard, 'gain_db': round(20 * float(np.log10(gain)), 2)}
-        written = folder / PROMPT_FILE
-        if written.exists():
-            prompt = ' '.join(read_text(written).split())
-        else:
-            prompt = compose_prompt(entry.id, tags)
-        return Material(stems=stems, tags=tags, prompt=prompt)
+        return Material(stems=stems, tags=tags, captions=captions(folder / PROMPT_FILE))
+
+
+def captions(path: epath.Path) -> tuple[str, ...]:
+    """What is written about a song, one caption a line; none where there is no file."""
+    if not path.exists():
+        return ()
+    lines = (' '.join(line.split()) for line in read_text(path).splitlines())
+    return tuple(line for line in lines if line)
 
 
 def stem_files(folder: epath.Path) -> list[tuple[str, epath.Path]]:

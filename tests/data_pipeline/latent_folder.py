@@ -46,7 +46,7 @@ def prepare(folder: Path, prompts: Mapping[str, str] = MappingProxyType({})) -> 
             stems.astype(np.float32),
             title=name,
             tags={},
-            prompt=prompts.get(name, f'song {name}'),
+            prompts=[prompts.get(name, f'song {name}')],
             source_sha256=name,
             recipe=name,
         )

@@ -26,7 +26,7 @@ def data(tmp_path_factory):
             stems.astype(np.float32),
             title='',
             tags={},
-            prompt='',
+            prompts=[''],
             source_sha256=str(number),
             recipe='',
         )

@@ -41,7 +41,7 @@ def test_what_is_read_is_what_was_encoded(prepared, tmp_path):
 
 def test_each_text_is_stored_once_and_the_prefix_row_is_the_task_id(prepared, tmp_path):
     latents = small.write(tmp_path, prepared)
-    assert latents.manifest.prompts == tuple(sorted({s.prompt for s in prepared.songs()}))
+    assert latents.manifest.prompts == tuple(sorted({s.prompts[0] for s in prepared.songs()}))
     assert len(latents.text.prompt) == len(latents.manifest.prompts)
     for task in range(1, 16):
         states, mask = small.encode_text([task_prefix(TRACKS, task)])

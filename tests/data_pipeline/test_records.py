@@ -32,7 +32,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
             audio_of(name),
             title=name.upper(),
             tags={'bpm': 120.0},
-            prompt='noise',
+            prompts=['noise'],
             source_sha256='0' * 64,
             recipe='r',
         )
@@ -91,7 +91,7 @@ def test_levels_are_measured(tmp_path: pathlib.Path):
     stems[1] = 0.1
     stems[3, :RATE] = 1e-2
     song: Song = write_song(
-        tmp_path, 'x', stems, title='', tags={}, prompt='', source_sha256='', recipe=''
+        tmp_path, 'x', stems, title='', tags={}, prompts=[''], source_sha256='', recipe=''
     )
     assert song.rms_db == {'bass': -120, 'drums': -20, 'instrument': -120, 'melody': -43}
     assert song.active == {'bass': 0, 'drums': 1, 'instrument': 0, 'melody': 0.5}

@@ -47,7 +47,7 @@ def make_prepared(folder, sounding, split='test'):
         for second in seconds:
             part = slice(second * RATE, (second + 1) * RATE)
             stems[track, part] = noise[track, part]
-    about = {'title': 'a song', 'tags': {}, 'prompt': 'calm rock', 'source_sha256': '0'}
+    about = {'title': 'a song', 'tags': {}, 'prompts': ['calm rock'], 'source_sha256': '0'}
     song = write_song(folder, 'song', stems, recipe='0', **about)
     songs = [dataclasses.replace(song, split=split)]
     write_manifest(folder, songs, source='noise', settings={}, quarantined=[])
@@ -144,7 +144,7 @@ def test_each_piece_has_its_prompt(pieces):
     _, facts, stretch = pieces
     assert isinstance(stretch, Stretch)
     assert facts['joint']['prompt'] == facts['alone']['prompt'] == '<b>loud</b>'
-    assert facts['accompaniment']['prompt'] == stretch.song.prompt == 'calm rock'
+    assert facts['accompaniment']['prompt'] == stretch.song.prompts[0] == 'calm rock'
 
 
 CURRICULUM = Curriculum(

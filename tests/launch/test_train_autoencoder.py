@@ -35,7 +35,7 @@ def prepare(folder, splits=('train', 'validation', 'test')):
             np.clip(sound(4, 50_000, 2, seed=len(split)), -1, 1),
             title='',
             tags={},
-            prompt='',
+            prompts=[''],
             source_sha256=split,
             recipe='',
         )
