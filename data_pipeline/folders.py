@@ -6,7 +6,7 @@
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from etils import epath
 
@@ -30,9 +30,10 @@ def refuse_foreign(folder: epath.Path, known: Collection[str], kind: str) -> Non
         )
 
 
-def open_folder(folder: epath.Path) -> None:
+def open_folder(folder: epath.Path, mine: Callable[[str], bool] = lambda name: True) -> None:
     """Makes the folder `--out` and sweeps it and the folders in it.
 
+    Of what lies aside only files whose name `mine` knows are swept: others may be at work too.
     Raises BadInput if it cannot be made.
     """
     try:
@@ -42,4 +43,5 @@ def open_folder(folder: epath.Path) -> None:
             f'--out={folder}: cannot be made ({error.strerror}); allowed is a folder'
         ) from error
     for path in (*folder.glob('*.aside'), *folder.glob('*/*.aside')):
-        path.unlink(missing_ok=True)
+        if mine(path.name.rsplit('.', 2)[0]):
+            path.unlink(missing_ok=True)

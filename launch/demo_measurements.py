@@ -15,6 +15,8 @@ from data_pipeline.batches import fixed_batches, stranger_batches
 from data_pipeline.curriculum import Curriculum, Stage
 from data_pipeline.kinds import Kind
 from data_pipeline.latents import LatentManifest, Latents
+from data_pipeline.mixture import Mixture
+from data_pipeline.order import Order
 from data_pipeline.records import SPLITS, Manifest, Prepared
 from data_pipeline.windows import Windows
 from jen1composer.errors import BadInput
@@ -29,9 +31,9 @@ from jen1composer.evaluation.validation import (
 from jen1composer.generation.composer import Composer
 from jen1composer.models.unet import UNet
 from jen1composer.tracks import Role
-from jen1composer.training.checkpoints import read_identity
+from jen1composer.training.checkpoints import read_meta
 from jen1composer.training.workdir import ComposerSpec
-from launch.composer_run import VALIDATION_SEED
+from launch.composer_data import VALIDATION_SEED, saved_segments
 from launch.composer_sections import make_curriculum
 
 BATCH = 16  # as the validation during the training has it
@@ -144,29 +146,31 @@ def check_origins(
         )
 
 
-def run_curriculum(workdir: epath.PathLike, num_tracks: int) -> tuple[Curriculum, int, int]:
-    """The curriculum, the seed and the batch of a composer's run, from its checkpoint."""
-    identity = read_identity(epath.Path(workdir) / 'checkpoints')
+def run_curriculum(workdir: epath.PathLike, num_tracks: int) -> tuple[Curriculum, Order]:
+    """The curriculum of a composer's run, and the order of what it has seen, by its checkpoint."""
+    meta = read_meta(epath.Path(workdir) / 'checkpoints')
     section = 'curriculum.'
-    config = {k.removeprefix(section): v for k, v in identity.items() if k.startswith(section)}
-    return make_curriculum(ConfigDict(config), num_tracks), identity['seed'], identity['batch']
+    config = {k.removeprefix(section): v for k, v in meta.identity.items() if k.startswith(section)}
+    order = Order(seed=meta.identity['seed'], segments=saved_segments(meta), total_steps=meta.step)
+    return make_curriculum(ConfigDict(config), num_tracks), order
 
 
-def task_shares(
-    curriculum: Curriculum, *, seed: int, batch: int, num_steps: int, num_bins: int = SHARE_BINS
-) -> TaskShares:
-    """Draws again what examples 0 .. batch x num_steps - 1 were asked, and counts."""
-    steps = np.arange(num_steps).repeat(batch)
+def task_shares(curriculum: Curriculum, order: Order, *, num_bins: int = SHARE_BINS) -> TaskShares:
+    """Draws again what the examples of all steps of `order` were asked, and counts."""
+    seed, num_steps = order.seed, order.total_steps
+    batches = [len(order.indices(step)) for step in range(num_steps)]
+    steps = np.arange(num_steps).repeat(batches)  # [example]
     roles = np.array([curriculum.draw_roles(seed, i, int(step)) for i, step in enumerate(steps)])
     targets = (roles == Role.TARGET).sum(axis=1)  # [example]
     given = (roles == Role.CONDITION).sum(axis=1)
     counts = np.arange(1, curriculum.num_tracks + 1)
     has_count = targets[:, None] == counts  # [example, k - 1]
     weights = np.stack([curriculum.target_count_weights(s) for s in range(len(curriculum.stages))])
-    stage = np.array([curriculum.stage_at(step) for step in range(num_steps)]).repeat(batch)
+    stage = np.array([curriculum.stage_at(step) for step in range(num_steps)]).repeat(batches)
 
     edges = np.linspace(0, num_steps, min(num_bins, num_steps) + 1).round().astype(int)
-    bins = [slice(a * batch, b * batch) for a, b in itertools.pairwise(edges)]
+    begins = [order.first_index(int(edge)) for edge in edges]
+    bins = [slice(a, b) for a, b in itertools.pairwise(begins)]
     others = curriculum.num_tracks - targets
     drawn_kinds = [curriculum.kinds.draw(seed, i)[0] for i in range(len(steps))]
     is_kind = np.array([[drawn == kind for kind in Kind] for drawn in drawn_kinds])
@@ -210,9 +214,12 @@ def measure_validation(
     fixed = functools.partial(
         fixed_batches, batch=BATCH, num_batches=num_batches, seed=VALIDATION_SEED
     )
-    by_time = fixed(Windows(latents, ['validation'], num_frames), curriculum)
 
-    held_out = Windows(latents, ['validation', 'test'], num_frames)
+    def mixture(*splits: str) -> Mixture:
+        return Mixture.alone(Windows(latents, splits, num_frames))
+
+    by_time = fixed(mixture('validation'), curriculum)
+    held_out = mixture('validation', 'test')
     most = max(1, curriculum.num_tracks // 2)
     all_given = Curriculum(
         num_tracks=curriculum.num_tracks,
@@ -227,5 +234,5 @@ def measure_validation(
         zero=time_bins(zero_at, by_time, TIME_BINS).round(4).tolist(),
         gap=conditioning_gap(loss_at, true, strangers, GAP_BINS),
         gap_examples=BATCH * num_batches,
-        gap_songs=len({place.song for place in held_out.places}),
+        gap_songs=len(held_out.parts[0].songs),
     )

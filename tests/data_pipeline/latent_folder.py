@@ -1,13 +1,14 @@
 """A small folder of latents made of noise, by an encoder that is a known function of the sound."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from data_pipeline.latents import Latents, write_latents
+from data_pipeline.latent_writing import write_latents
+from data_pipeline.latents import LatentManifest, Latents
 from data_pipeline.records import Prepared, Song, write_manifest, write_song
 
 HOP = 4800  # 10 frames a second
@@ -35,18 +36,24 @@ def encode_text(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return states, mask
 
 
-def prepare(folder: Path, prompts: Mapping[str, str] = MappingProxyType({})) -> Prepared:
-    """Four songs of 3 to 9 seconds of noise; `prompts` replaces the prompts of some."""
+def prepare(
+    folder: Path,
+    prompts: Mapping[str, str | Sequence[str]] = MappingProxyType({}),
+    beats_s: Mapping[str, Sequence[float]] = MappingProxyType({}),
+) -> Prepared:
+    """Four songs of 3 to 9 seconds of noise; `prompts` and `beats_s` say what some are to have."""
     songs: list[Song] = []
     for number, (name, seconds) in enumerate(SECONDS.items()):
         stems = np.random.default_rng(number).uniform(-0.9, 0.9, (4, seconds * 48_000, 2))
+        described = prompts.get(name, f'song {name}')
         song = write_song(
             folder,
             name,
             stems.astype(np.float32),
             title=name,
             tags={},
-            prompts=[prompts.get(name, f'song {name}')],
+            prompts=[described] if isinstance(described, str) else described,
+            beats_s=beats_s.get(name, ()),
             source_sha256=name,
             recipe=name,
         )
@@ -55,17 +62,24 @@ def prepare(folder: Path, prompts: Mapping[str, str] = MappingProxyType({})) -> 
     return Prepared(folder)
 
 
-def write(out: Path, prepared: Prepared, autoencoder: str = 'ae', **changes: object) -> Latents:
+def encode_folder(out: Path, prepared: Prepared, **changes: object) -> LatentManifest | None:
+    """Encodes this host's share; `changes` are of `write_latents`' arguments."""
     settings: dict = {
         'encode': encode,
         'encode_text_states': encode_text,
         'clip_frames': CLIP_FRAMES,
+        'clips_per_shard': 3,  # a of 3 clips, b and c of 2 and 1, d of 2: three shards
         'channels': CHANNELS,
         'hop_samples': HOP,
-        'autoencoder_fingerprint': autoencoder,
+        'autoencoder_fingerprint': 'ae',
         'text_encoder': 'letters',
         'text_fingerprint': 'words',
         'max_tokens': 12,
     }
-    write_latents(out, prepared, **settings | changes)
+    return write_latents(out, prepared, **settings | changes)
+
+
+def write(out: Path, prepared: Prepared, **changes: object) -> Latents:
+    """The folder that `encode_folder` makes, opened."""
+    encode_folder(out, prepared, **changes)
     return Latents(out)
