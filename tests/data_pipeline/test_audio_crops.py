@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from data_pipeline import records
 from data_pipeline.audio_crops import SILENT_RMS, AudioCrops, batches
 from jen1composer.errors import BadInput
+from tests.data_pipeline.prepared_folder import make_prepared, song
 
 LENGTH = 4800
 
@@ -16,23 +16,10 @@ LENGTH = 4800
 def data(tmp_path_factory):
     """Two training songs: constant levels that name the track, with one track silent."""
     folder = tmp_path_factory.mktemp('crops')
-    songs = []
-    for number in range(2):
-        ramp = np.arange(100_000, dtype=np.float32)[:, None] / 400_000 * np.ones(2)
-        stems = np.stack([ramp + 0.1 * track for track in range(3)] + [0 * ramp])
-        song = records.write_song(
-            folder,
-            f's{number}',
-            stems.astype(np.float32),
-            title='',
-            tags={},
-            prompts=[''],
-            source_sha256=str(number),
-            recipe='',
-        )
-        songs.append(records.dataclasses.replace(song, split='train'))
-    records.write_manifest(folder, songs, source='test', settings={}, quarantined=[])
-    return records.Prepared(folder)
+    ramp = np.arange(100_000, dtype=np.float32)[:, None] / 400_000 * np.ones(2)
+    stems = np.stack([ramp + 0.1 * track for track in range(3)] + [0 * ramp])
+    names = ('s0', 's1')
+    return make_prepared(folder, [song(name) for name in names], dict.fromkeys(names, stems))
 
 
 def crops(data, *, seed=0, num_examples=400, **changes):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from configs import demo
+from data_pipeline import records
 from data_pipeline.audio import read_audio
 from data_pipeline.curriculum import Curriculum, Stage
 from data_pipeline.kinds import Kinds
 from data_pipeline.latents import LatentManifest
-from data_pipeline.records import RATE, Prepared, write_manifest, write_song
+from data_pipeline.records import RATE
 from jen1composer.errors import BadInput
 from jen1composer.evaluation.page import render
 from jen1composer.tracks import TRACKS
@@ -33,6 +34,7 @@ from launch.demo_measurements import (
 )
 from launch.demo_pieces import GIVEN, Stretch, choose_stretch, make_pieces
 from launch.demo_report import Report, make_page
+from tests.data_pipeline import prepared_folder
 from tests.jen1composer import tiny_composer
 
 SECONDS = 6
@@ -47,11 +49,8 @@ def make_prepared(folder, sounding, split='test'):
         for second in seconds:
             part = slice(second * RATE, (second + 1) * RATE)
             stems[track, part] = noise[track, part]
-    about = {'title': 'a song', 'tags': {}, 'prompts': ['calm rock'], 'source_sha256': '0'}
-    song = write_song(folder, 'song', stems, recipe='0', **about)
-    songs = [dataclasses.replace(song, split=split)]
-    write_manifest(folder, songs, source='noise', settings={}, quarantined=[])
-    return Prepared(folder)
+    about = prepared_folder.song('song', split, title='a song', prompts=('calm rock',))
+    return prepared_folder.make_prepared(folder, [about], {'song': stems}, source='noise')
 
 
 def test_the_given_tracks_sound_in_every_second_of_the_stretch_then_the_others(tmp_path):
@@ -214,7 +213,7 @@ def test_the_autoencoders_report_must_be_there(tmp_path):
 
 
 def test_folders_of_different_runs_are_refused_by_name(pieces):
-    data = Prepared(pieces[0] / 'data').manifest
+    data = records.Prepared(pieces[0] / 'data').manifest
     composer = tiny_composer.composer()
     codec = composer.codec.fingerprint
     latents = LatentManifest(
@@ -253,7 +252,7 @@ def make_report(pieces, gap):
     }
     rows = [{'step': s, 'loss': 1 / s, 'validation_loss': 1.0, 'step_s': 0.5} for s in (10, 20)]
     return Report(
-        data=measure_data(Prepared(pieces[0] / 'data')),
+        data=measure_data(records.Prepared(pieces[0] / 'data')),
         autoencoder={'steps': 20, 'parameters': 2_300_000}
         | dict.fromkeys(('validation', 'test', 'stretch'), heldout),
         autoencoder_rows=[{'step': 20, 'loss': 1, 'validation_log_mel_db': 3.2, 'step_s': 12.0}],

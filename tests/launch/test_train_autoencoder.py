@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from configs import demo, demo_autoencoder, paper_autoencoder
-from data_pipeline import records
 from jen1composer.errors import BadInput
 from jen1composer.models.whitening import whiteness
 from jen1composer.training.codec import Codec
@@ -23,24 +22,13 @@ from jen1composer.training.metrics import read_metrics
 from jen1composer.training.run import run_training
 from jen1composer.training.state import parameter_count
 from launch.autoencoder_run import autoencoder_run
+from tests.data_pipeline.prepared_folder import make_prepared, song
 from tests.jen1composer.tiny_codec import sound
 
 
 def prepare(folder, splits=('train', 'validation', 'test')):
-    songs = []
-    for split in splits:
-        song = records.write_song(
-            folder,
-            split,
-            np.clip(sound(4, 50_000, 2, seed=len(split)), -1, 1),
-            title='',
-            tags={},
-            prompts=[''],
-            source_sha256=split,
-            recipe='',
-        )
-        songs.append(records.dataclasses.replace(song, split=split))
-    records.write_manifest(folder, songs, source='test', settings={}, quarantined=[])
+    sounds = {s: np.clip(sound(4, 50_000, 2, seed=len(s)), -1, 1) for s in splits}
+    make_prepared(folder, [song(split, split) for split in splits], sounds)
 
 
 def tiny_config(folder):
