@@ -85,3 +85,15 @@ def test_tasks_are_those_that_were_always_drawn(name, digest):
         found.update(task.visible.tobytes())
         found.update(task.causal.tobytes())
     assert found.hexdigest().startswith(digest)
+
+
+@pytest.mark.parametrize(('name', 'newest'), [('demo', (1, 4)), ('paper_composer', (1, 2, 3, 4))])
+def test_half_is_on_the_newest_number_of_targets_and_the_rest_on_the_earlier_ones(name, newest):
+    config = importlib.import_module(f'configs.{name}').get_config()
+    curriculum = make_curriculum(config.curriculum, 4)
+    first_step = 0
+    for stage, most in zip(curriculum.stages, newest, strict=True):
+        earlier = [0.5 / (most - 1)] * (most - 1) if most > 1 else []
+        expected = [*earlier, 1 - sum(earlier), *[0] * (4 - most)]
+        assert curriculum.target_count_weights(first_step).tolist() == expected
+        first_step += stage.steps

@@ -149,7 +149,7 @@ def test_each_piece_has_its_prompt(pieces):
 
 CURRICULUM = Curriculum(
     num_tracks=4,
-    stages=(Stage(steps=30, max_targets=1), Stage(steps=70, max_targets=4)),
+    stages=(Stage(steps=30, shares=(1, 0, 0, 0)), Stage(steps=70, shares=(1, 1, 1, 3))),
     p_given=0.3,
     kinds=Kinds(shares=(0.5, 0.3, 0.2)),
 )
