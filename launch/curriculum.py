@@ -44,18 +44,18 @@ def main(argv: list[str]) -> None:
     curriculum = make_curriculum(config.curriculum, _TRACKS.value)
     curriculum.kinds.check(frames)
     order = Order(seed=config.seed, global_batch=config.batch, total_steps=curriculum.total_steps)
-    draws = draw_tasks(
-        curriculum,
-        seed=order.seed,
-        batch=order.global_batch,
-        num_steps=order.total_steps,
-        examples=_EXAMPLES.value,
-        progress=lambda numbers: command.progress(numbers, 'tasks'),
-    )
-    hidden = hidden_frames(draws, frames)
-    report = make_report(draws, hidden, frames)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        draws = draw_tasks(
+            curriculum,
+            seed=order.seed,
+            batch=order.global_batch,
+            num_steps=order.total_steps,
+            examples=_EXAMPLES.value,
+            progress=lambda numbers: command.progress(numbers, 'tasks'),
+        )
+        hidden = hidden_frames(draws, frames)
+        report = make_report(draws, hidden, frames)
         (out / 'curriculum.json').write_text(json.dumps(report.summary(), indent=1) + '\n')
         (out / 'curriculum.png').write_bytes(picture(draws, hidden, frames))
     except OSError as error:

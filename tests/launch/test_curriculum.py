@@ -216,6 +216,7 @@ def test_the_command_prints_and_writes_what_it_found(tmp_path):
         (['--config.seed=-1'], 'seed: -1; allowed'),
         (['--examples=0'], 'examples'),
         (['--out=FILE'], 'is a file; allowed is a folder'),
+        (['--out=/proc/nowhere'], '--out=/proc/nowhere: No such file or directory; allowed is a f'),
     ],
 )
 def test_bad_input_is_refused_in_one_line(tmp_path, flags, said):
