@@ -28,7 +28,7 @@ from etils import epath
 
 from data_pipeline import prompts
 from data_pipeline.folders import open_folder, refuse_foreign
-from data_pipeline.prompts import compose_prompt
+from data_pipeline.prompts import PromptStyle, song_prompts
 from data_pipeline.records import (
     Prepared,
     Song,
@@ -149,7 +149,7 @@ def make_song(source: Source, entry: Entry, folder: epath.Path) -> Song | str:
         material.stems,
         title=entry.title,
         tags=material.tags,
-        prompts=material.captions or (compose_prompt(entry.id, material.tags),),
+        prompts=song_prompts(entry.id, material.tags, material.captions, PromptStyle()),
         beats_s=material.beats_s or (),
         source_sha256=sha256,
         recipe=recipe,
