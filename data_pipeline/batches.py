@@ -4,7 +4,7 @@ Song and task are separate. For example i, which belongs to step s (`order`),
 
 (1) its window is entry i of the mixture of all data sets' windows (`mixture`);
 (2) its task (roles, what is shown, mode) is drawn by the curriculum from (seed, i), with the
-    weights of the stage that s is in;
+    weights of step s;
 (3) where the window begins, which prompt and which version of the song it has, are draws of their
     own for (seed, i) (`windows`).
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from data_pipeline.folders import open_folder, refuse_foreign
+from data_pipeline.folders import open_folder, refuse_foreign, write_json
 from data_pipeline.json_lines import write_json_lines
 from data_pipeline.latent_records import Layout, clip_starts, pack
 from data_pipeline.latents import (
@@ -29,7 +29,8 @@ from data_pipeline.latents import (
     LatentManifest,
 )
 from data_pipeline.record_files import write_records
-from data_pipeline.records import Prepared, Song, write_json
+from data_pipeline.records import Prepared
+from data_pipeline.songs import Song
 from data_pipeline.text_tables import EncodeText, write_text
 from jen1composer.errors import BadInput, RunFailed, require
 
@@ -192,7 +193,7 @@ def _described(song: Song, num_frames: int, row: Mapping[str, int]) -> dict[str,
         split=song.split,
         num_frames=num_frames,
         prompts=tuple(row[prompt] for prompt in song.prompts),
-        beats_s=song.beats_s,
+        beats_s=tuple(song.beats_s),
     )
     return dataclasses.asdict(encoded)
 

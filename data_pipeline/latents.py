@@ -21,7 +21,7 @@ from etils import epath
 from data_pipeline.json_lines import JsonLines
 from data_pipeline.latent_records import Layout, Origin, frame_rate, unpack
 from data_pipeline.record_files import RecordFiles
-from data_pipeline.records import SPLITS, digest
+from data_pipeline.songs import digest
 from data_pipeline.text_tables import read_text
 from jen1composer.errors import BadInput
 
@@ -125,7 +125,7 @@ class Latents:
             rows.extend(song['prompts'])
             ends.append(len(rows))
             frames.append(song['num_frames'])
-            splits.append(SPLITS.index(song['split']))
+            splits.append(song['split'])
         self.num_frames = np.array(frames)
         self._splits = np.array(splits)
         self._prompt_rows, self._prompt_ends = np.array(rows), np.array(ends)
@@ -149,7 +149,7 @@ class Latents:
 
     def songs(self, split: str) -> np.ndarray:
         """The numbers of the songs of a split, ascending."""
-        return np.flatnonzero(self._splits == SPLITS.index(split))
+        return np.flatnonzero(self._splits == split)
 
     def song(self, song: int) -> EncodedSong:
         """What is known of song number `song`."""

@@ -81,11 +81,11 @@ class Order:
 
     def first_index(self, step: int) -> int:
         """The first example of `step` among all, on any host."""
-        return self._segment(step).index_at(step)
+        return self.segment(step).index_at(step)
 
     def indices(self, step: int) -> range:
         """The examples of `step` that this host reads, equation (3)."""
-        segment = self._segment(step)
+        segment = self.segment(step)
         share = segment.batch // self.hosts
         begin = segment.index_at(step) + self.host * share
         return range(begin, begin + share)
@@ -94,5 +94,6 @@ class Order:
         """What `read_segments` reads."""
         return [list(segment) for segment in self.segments]
 
-    def _segment(self, step: int) -> Segment:
+    def segment(self, step: int) -> Segment:
+        """The segment that `step` is in."""
         return next(s for s in reversed(self.segments) if s.first_step <= step)

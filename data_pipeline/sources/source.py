@@ -11,7 +11,7 @@ raised with any change of code that changes songs and that no constant tells of.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -49,6 +49,16 @@ class Entry:
     files: Mapping[str, tuple[AudioFile, ...]] = field(default_factory=dict)
     tags: Mapping[str, object] = field(default_factory=dict)
     captions: tuple[str, ...] = ()
+
+
+def entry_from_json(value: Mapping[str, Any]) -> Entry:
+    """An entry as `dataclasses.asdict` gave it to JSON."""
+    files = {
+        track: tuple(AudioFile(**file) for file in of_track)
+        for track, of_track in value['files'].items()
+    }
+    lists = {key: tuple(value[key]) for key in ('tracks', 'captions')}
+    return Entry(**{**value, **lists, 'files': files})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """A small folder of latents made of noise, by an encoder that is a known function of the sound."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -9,7 +8,8 @@ import numpy as np
 
 from data_pipeline.latent_writing import write_latents
 from data_pipeline.latents import LatentManifest, Latents
-from data_pipeline.records import Prepared, Song, write_manifest, write_song
+from data_pipeline.records import Prepared
+from tests.data_pipeline import prepared_folder
 
 HOP = 4800  # 10 frames a second
 CHANNELS = 6
@@ -42,24 +42,16 @@ def prepare(
     beats_s: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> Prepared:
     """Four songs of 3 to 9 seconds of noise; `prompts` and `beats_s` say what some are to have."""
-    songs: list[Song] = []
+    songs, stems = [], {}
     for number, (name, seconds) in enumerate(SECONDS.items()):
-        stems = np.random.default_rng(number).uniform(-0.9, 0.9, (4, seconds * 48_000, 2))
         described = prompts.get(name, f'song {name}')
-        song = write_song(
-            folder,
-            name,
-            stems.astype(np.float32),
-            title=name,
-            tags={},
-            prompts=[described] if isinstance(described, str) else described,
-            beats_s=beats_s.get(name, ()),
-            source_sha256=name,
-            recipe=name,
-        )
-        songs.append(dataclasses.replace(song, split=SPLITS[name]))
-    write_manifest(folder, songs, source='noise', settings={}, quarantined=[])
-    return Prepared(folder)
+        about = {
+            'prompts': (described,) if isinstance(described, str) else tuple(described),
+            'beats_s': tuple(float(beat) for beat in beats_s.get(name, ())),
+        }
+        songs.append(prepared_folder.song(name, SPLITS[name], **about))
+        stems[name] = np.random.default_rng(number).uniform(-0.2, 0.2, (4, seconds * 48_000, 2))
+    return prepared_folder.make_prepared(folder, songs, stems, source='noise')
 
 
 def encode_folder(out: Path, prepared: Prepared, **changes: object) -> LatentManifest | None:

@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
         prepared = small.prepare(folder / 'data', {'a': ['rock', 'loud']})
         latents = small.write(folder / 'latents', prepared)
         parts = [Windows(latents, [split], 8) for split in ('train', 'validation')]
-        curriculum = Curriculum(num_tracks=4, stages=(Stage(steps=1, max_targets=4),))
+        curriculum = Curriculum(num_tracks=4, stages=(Stage(steps=1, shares=(1, 1, 1, 1)),))
         order = Order(seed=7, segments=begun(4), total_steps=9)
         for workers in map(int, argv[1:]):
             read = batches(
