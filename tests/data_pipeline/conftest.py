@@ -12,6 +12,7 @@ import soundfile
 from data_pipeline.sources import freedoom
 from data_pipeline.sources.midi import Note, Score, read_midi
 from data_pipeline.sources.wheels import fetch, member
+from tests.data_pipeline.bucket import bucket  # noqa: F401
 
 RATE = 48_000
 TICKS_PER_BEAT = 480
