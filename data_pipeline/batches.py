@@ -12,7 +12,6 @@ So a batch is a function of its step, and neither hosts, threads nor worker proc
 """
 
 import dataclasses
-import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ import jax
 import ml_dtypes
 import numpy as np
 
+from data_pipeline.buffers import Buffers
 from data_pipeline.curriculum import Curriculum
 from data_pipeline.kinds import Kind
 from data_pipeline.mixture import Mixture
@@ -42,6 +42,7 @@ class StepBatches(grain.MapDataset[Batch]):
         self._mixture = mixture
         self._curriculum = curriculum
         self._order = order
+        self._buffers = Buffers()
 
     def __len__(self) -> int:
         return self._order.total_steps
@@ -57,7 +58,10 @@ class StepBatches(grain.MapDataset[Batch]):
                 task = self._curriculum.draw(seed, index, step, windows.num_frames)  # (2)
                 yield example(windows, window, task, index, seed)
 
-        return stack(examples(), len(indices))
+        return stack(examples(), len(indices), self._buffers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, '_buffers': Buffers()}  # memory stays where it is
 
 
 def example(windows: Windows, window: Window, task: Task, index: int, seed: int | None) -> Batch:
@@ -85,18 +89,24 @@ def example(windows: Windows, window: Window, task: Task, index: int, seed: int 
     )
 
 
-def stack(examples: Iterable[Batch], count: int) -> Batch:
+def stack(examples: Iterable[Batch], count: int, buffers: Buffers) -> Batch:
     """`count` examples as a batch of float32 latents, each put in its place as it comes.
 
     What an example was read from is let go before the next one is read.
     """
-    whole: Batch | None = None
+
+    def room(leaf: np.ndarray) -> np.ndarray:
+        dtype = np.float32 if leaf.dtype == ml_dtypes.bfloat16 else leaf.dtype
+        return buffers.empty((count, *leaf.shape), dtype)
+
+    stacked: list[np.ndarray] = []
+    structure = None
     for row, one in enumerate(examples):
-        if whole is None:
-            whole = jax.tree.map(lambda leaf: np.empty((count, *leaf.shape), _dtype(leaf)), one)
-        jax.tree.map(lambda stacked, leaf, at=row: operator.setitem(stacked, at, leaf), whole, one)
-    assert whole is not None
-    return whole
+        leaves, structure = jax.tree.flatten(one)
+        stacked = stacked or [room(leaf) for leaf in leaves]
+        for whole, leaf in zip(stacked, leaves, strict=True):
+            whole[row] = leaf
+    return jax.tree.unflatten(structure, stacked)
 
 
 def batches(
@@ -196,8 +206,5 @@ def _stacked(
             windows, window = places[i]
             yield example(windows, window, tasks[i], i, seed=None)
 
-    return [stack(examples(begin), batch) for begin in range(0, len(places), batch)]
-
-
-def _dtype(leaf: np.ndarray) -> np.dtype:
-    return np.dtype(np.float32) if leaf.dtype == ml_dtypes.bfloat16 else leaf.dtype
+    buffers = Buffers()
+    return [stack(examples(begin), batch, buffers) for begin in range(0, len(places), batch)]

@@ -20,6 +20,7 @@ takes a third of each; spans of single tracks, and that text comes in both modes
 import dataclasses
 import enum
 import fractions
+import functools
 import math
 
 import numpy as np
@@ -83,6 +84,7 @@ class Kinds:
         shares = tuple(float(other == kind) for other in Kind)
         return dataclasses.replace(self, shares=shares, p_causal=p_causal)
 
+    @functools.lru_cache(16)  # noqa: B019  # for as long as a few Kinds live
     def hidden_lengths(self, num_frames: int) -> range:
         """All m of equation (3); raises BadInput where there is none in `num_frames`."""
         # In the decimals that were written: .28 x 25 is 7, though in binary it is a little more.

@@ -18,6 +18,7 @@ the songs are. Of song s with f_s frames, in clips of F frames and in V versions
 """
 
 import dataclasses
+import functools
 import json
 
 import ml_dtypes
@@ -43,7 +44,7 @@ class Origin:
     dtype: str = _DTYPE.name
     format: int = FORMAT
 
-    @property
+    @functools.cached_property
     def prefix(self) -> bytes:
         """What stands after the length in each of their records."""
         return _compact(dataclasses.asdict(self))[:-1] + b','

@@ -11,8 +11,8 @@ holds where a block ends. Within block b,
 (3) order                     a permutation of them that is drawn for (seed, b)
 (4) position                  example i of d is its p-th, p = R_d(b B) + those of d before i in b
 
-(5) its window                entry p of d's own seeded permutation, which is another one in every
-                              epoch (Grain): each window of d once in its epoch
+(5) its window                entry p mod N of a permutation of d's N windows that is drawn for
+                              (seed, d, epoch p // N): each window of d once in its epoch
 
 So nothing is tied to a slot of the batch, a host or a step, and nothing has to be counted from the
 beginning. (Grain's `MapDataset.mix` repeats one pattern, so a data set stays in its slots.)
@@ -22,18 +22,17 @@ import fractions
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-import grain
 import numpy as np
 
 from data_pipeline.latents import LatentManifest, Latents
+from data_pipeline.permutation import permuted
 from data_pipeline.streams import stream
 from data_pipeline.windows import Window, Windows
 from jen1composer.errors import BadInput
 
 BLOCK = 256
-_SEEDS = 2**63  # The draws of the data sets' seeds, apart from those of the blocks.
 _AGREEING = (  # what a model sees of its data
     'tracks',
     'channels',
@@ -59,11 +58,6 @@ class Mixture:
         shares = [fractions.Fraction(str(weight)) for weight in weights]
         common = math.lcm(*(share.denominator for share in shares))
         self._cumulative = list(itertools.accumulate(int(share * common) for share in shares))
-        # grain's stubs want a RandomAccessDataSource; `Windows` is one by its two methods.
-        self._shuffled = [
-            grain.MapDataset.source(cast(Any, part)).shuffle(seed=_seed(seed, d)).repeat()
-            for d, part in enumerate(parts)
-        ]
 
     @classmethod
     def alone(cls, windows: Windows, seed: int = 0) -> 'Mixture':
@@ -77,7 +71,9 @@ class Mixture:
     def __getitem__(self, index: int) -> tuple[Windows, Window]:
         """The window of example `index`, and the data set that it is of."""
         part, position = self.place(index)
-        return self.parts[part], cast(Window, self._shuffled[part][position])
+        windows = self.parts[part]
+        epoch, within = divmod(position, len(windows))
+        return windows, windows[permuted(within, len(windows), self._seed, part, epoch)]  # (5)
 
     def place(self, index: int) -> tuple[int, int]:
         """The data set of example `index`, and its place among the examples of that: (3), (4)."""
@@ -133,8 +129,3 @@ def read_sources(value: str) -> list[tuple[str, float]]:
             'such as a:3,b:1'
         )
     return sources
-
-
-def _seed(seed: int, part: int) -> int:
-    """The seed of a data set's permutations; Grain adds the epoch to it, so they lie far apart."""
-    return seed if part == 0 else int(stream(seed, _SEEDS + part, 'mixture').integers(2**32))

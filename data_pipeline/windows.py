@@ -129,10 +129,13 @@ class Windows:
 
     def version(self, seed: int, index: int) -> int:
         """The version of its song that example `index` shows."""
-        return int(stream(seed, index, 'version').integers(self.latents.manifest.num_versions))
+        return _choice(self.latents.manifest.num_versions, seed, index, 'version')
 
     def prompt_row(self, window: Window, seed: int | None = None, index: int = 0) -> int:
         """The row in the text table of the song's first prompt, or of that of example `index`."""
         rows = self.latents.prompt_rows(window.song)
-        which = 0 if seed is None else stream(seed, index, 'prompt').integers(len(rows))
-        return int(rows[which])
+        return int(rows[0 if seed is None else _choice(len(rows), seed, index, 'prompt')])
+
+
+def _choice(count: int, seed: int, index: int, name: str) -> int:
+    return 0 if count == 1 else int(stream(seed, index, name).integers(count))

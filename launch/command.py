@@ -11,6 +11,7 @@ which ends in ``command.run(main)``. It then
 Everything else that is raised is a bug and keeps its traceback.
 """
 
+import contextlib
 import difflib
 import os
 import pathlib
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 T = TypeVar('T')
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def run(main: Callable[[list[str]], int | None]) -> NoReturn:
@@ -124,6 +126,20 @@ def use_compilation_cache() -> pathlib.Path:
     jax.config.update('jax_compilation_cache_dir', str(folder))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
     return folder
+
+
+def keep_freed_memory() -> None:
+    """Lets this process use memory again that it has freed, rather than hand it back each time.
+
+    Clips and batches are megabytes that come and go: of glibc's own accord each comes as new pages,
+    which takes longer than to read what is put there. Elsewhere than with glibc this does nothing.
+    """
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 1 << 25)  # the most it takes
+        mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -41,6 +41,7 @@ def main(argv: list[str]) -> None:
     from launch.composer_run import composer_run
 
     command.use_compilation_cache()
+    command.keep_freed_memory()
     workdir = epath.Path(command.folder('--workdir', _WORKDIR.value))
     checkpoints = workdir / 'checkpoints'
     try:

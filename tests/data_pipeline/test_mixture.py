@@ -95,17 +95,14 @@ def test_each_window_comes_once_in_an_epoch_of_its_data_set_and_epochs_differ(pa
 
 
 def test_data_sets_of_one_size_are_permuted_apart(latents):
-    """Grain adds the epoch to the seed: neighbouring seeds would be the same order, later."""
     twice = [Windows(latents, ['train'], 8) for _ in range(2)]
     mixture = Mixture(twice, [1, 1], 0)
     size = len(twice[0])
-    orders = {0: [], 1: []}
+    orders = [[], []]
     for i in range(8 * size):
-        part, position = mixture.place(i)
-        orders[part].append(mixture._shuffled[part][position])
-    epochs = [
-        tuple(order[b : b + size]) for order in orders.values() for b in range(0, 3 * size, size)
-    ]
+        windows, window = mixture[i]
+        orders[twice.index(windows)].append(window)
+    epochs = [tuple(order[b : b + size]) for order in orders for b in range(0, 3 * size, size)]
     assert len(set(epochs)) == 6
 
 

@@ -1,6 +1,7 @@
 """How commands start and fail, tried on a real command of a few lines in a process of its own."""
 
 import pathlib
+import platform
 import signal
 import subprocess
 import sys
@@ -169,3 +170,31 @@ def test_compilation_cache_folder(tmp_path, variable):
         'JAX_COMPILATION_CACHE_DIR': '.',
     }
     assert out.strip() == str(tmp_path / inside[variable])
+
+
+CHURN = """
+import resource, sys
+from launch import command
+if sys.argv[1] == 'kept':
+  command.keep_freed_memory()
+def churn():
+  for _ in range(50):
+    two = bytearray(4_000_000), bytearray(4_000_000)
+    del two
+churn()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+churn()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='glibc is what it is about')
+def test_freed_memory_is_used_again():
+    """New pages of 50 times 8 MB, which come and go."""
+    pages = [
+        int(
+            subprocess.run([sys.executable, '-c', CHURN, how], cwd=ROOT, capture_output=True).stdout
+        )
+        for how in ('kept', 'given back')
+    ]
+    assert pages[0] < 2000 < 50_000 < pages[1]
