@@ -35,11 +35,15 @@ def get_config(arg: str = '') -> ConfigDict:
     config.data.autoencoder = 'demo/autoencoder'  # workdir of launch.train_autoencoder
     config.data.window_frames = 128  # 5.12 s at 25 frames a second
 
-    # One track first, then up to all four; the last stage keeps the earlier ones.
+    # One track first, then up to all four: half of the weight is on the newest number, and the
+    # rest is spread evenly over the earlier ones, which are retained.
     config.curriculum = ConfigDict()
     config.curriculum.stage_steps = (60, 60) if quick else (800, 1600)
-    config.curriculum.max_targets = (1, 4)
-    config.curriculum.newest_share = 0.5
+    config.curriculum.target_shares = (
+        (1, 0, 0, 0),  # of 1, 2, 3 and 4 targets
+        (1, 1, 1, 3),
+    )
+    config.curriculum.transition = 'stepped'  # or linear
     config.curriculum.p_given = 0.5
     config.curriculum.kinds = (1, 1, 1)  # text, inpainting, continuation
     config.curriculum.p_causal = 0.5  # of text; inpainting never is, continuation always

@@ -35,11 +35,17 @@ def get_config(arg: str = '') -> ConfigDict:
     config.data.autoencoder = 'autoencoder'  # workdir of launch.train_autoencoder
     config.data.window_frames = 1536  # 10.24 s at 150 frames a second
 
-    # One track first, then up to all four; each stage keeps the earlier ones.
+    # One track first, then up to all four: half of the weight is on the newest number, and the
+    # rest is spread evenly over the earlier ones, which are retained.
     config.curriculum = ConfigDict()
     config.curriculum.stage_steps = (50_000, 50_000, 50_000, 50_000)
-    config.curriculum.max_targets = (1, 2, 3, 4)
-    config.curriculum.newest_share = 0.5
+    config.curriculum.target_shares = (
+        (1, 0, 0, 0),  # of 1, 2, 3 and 4 targets
+        (1, 1, 0, 0),
+        (1, 1, 2, 0),
+        (1, 1, 1, 3),
+    )
+    config.curriculum.transition = 'stepped'  # or linear
     config.curriculum.p_given = 0.5
     config.curriculum.kinds = (1.0, 1.0, 1.0)  # text, inpainting, continuation
     config.curriculum.p_causal = 0.5  # of text

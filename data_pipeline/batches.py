@@ -4,7 +4,7 @@ Song and task are separate. Example i belongs to step s = i // global batch;
 
 (1) its window is entry i of a seeded permutation of all windows, reshuffled every epoch (Grain);
 (2) its task (roles, what is shown, mode) is drawn by the curriculum from (seed, i) with the
-    weights of the stage s is in;
+    weights of step s;
 (3) host h of H reads the slots h x B/H .. (h + 1) x B/H - 1 of every step.
 
 So the position is the step alone: nothing has to be saved to resume, and the number of hosts may

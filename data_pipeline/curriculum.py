@@ -1,9 +1,13 @@
 """The curriculum: which task is posed to example i, as a function of (seed, i) and its step.
 
-Stage s of the training asks for up to n_s targets at once. With K tracks:
+Every stage of the training has a row of shares, one for each number of targets that a task can
+have. With K tracks, rows r_0, r_1, .. that are each divided by their sum, and a step that is number
+j of the n steps of stage s (both counted from 0):
 
-(1) the number of targets   P(k = n_s) = newest_share, the rest spread evenly over 1 .. n_s - 1
-                            (earlier stages stay, so that nothing is forgotten; n_s = 1: always 1)
+(1) the number of targets   P(k) = r_s[k] for k = 1 .. K, where the transition is stepped;
+                            (1 - a) r_{s - 1}[k] + a r_s[k] with a = (j + 1) / n, where it is linear
+                            and s > 0: the new row stands alone at the last step of its stage.
+                            After the last stage its row goes on
 (2) which ones              every set of k tracks alike
 (3) each other track        given with probability p_given, else marginalised, independently
 
@@ -12,29 +16,39 @@ so  P(roles) = P(k) / C(K, k) x p_given^(number given) x (1 - p_given)^(number m
 (4) text, inpainting or     drawn apart (`kinds`), whatever the roles and in every stage alike:
     continuation            P(roles, kind) = P(roles) x P(kind)
 
-(JEN-1 Composer moves from one-track to all-track generation; the weights are ours.)
+JEN-1 Composer moves from one-track to all-track generation and retains the earlier numbers, so that
+nothing is forgotten: a row has shares for those too. The numbers and the transitions are ours.
 The draws for example i use its own random streams (`streams`), so any example can be asked for
 alone, in any order, on any host, and no task is tied to a slot of the batch.
 """
 
 import dataclasses
+import enum
 import math
 
 import numpy as np
 
 from data_pipeline.kinds import Kind, Kinds
+from data_pipeline.shares import are_shares, is_number, pick, weights
 from data_pipeline.streams import stream
 from jen1composer.diffusion.batch import Task
-from jen1composer.errors import BadInput
+from jen1composer.errors import require
 from jen1composer.tracks import Role
+
+
+class Transition(enum.StrEnum):
+    """How a stage takes over from the one before."""
+
+    STEPPED = 'stepped'  # at its first step
+    LINEAR = 'linear'  # along all its steps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stretch of training that asks for up to `max_targets` tracks at once."""
+    """A stretch of training: `shares` of its examples have 1, 2, .. targets, to any sum."""
 
     steps: int
-    max_targets: int
+    shares: tuple[float, ...]  # [track]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,50 +57,67 @@ class Curriculum:
 
     num_tracks: int
     stages: tuple[Stage, ...]
-    newest_share: float = 0.5
+    transition: str = Transition.STEPPED
     p_given: float = 0.5
     kinds: Kinds = dataclasses.field(default_factory=Kinds)
 
     def __post_init__(self) -> None:
-        if not self.stages:
-            raise BadInput('curriculum.stages: (); allowed is one or more')
+        require(len(self.stages) > 0, 'curriculum.stages', self.stages, 'is one or more')
         for stage in self.stages:
-            if not 1 <= stage.max_targets <= self.num_tracks or stage.steps < 1:
-                raise BadInput(
-                    f'curriculum.stages: {stage}; allowed are 1 or more steps '
-                    f'and 1 to {self.num_tracks} targets'
-                )
-        for name in ('newest_share', 'p_given'):
-            if not 0 <= getattr(self, name) <= 1:
-                raise BadInput(f'curriculum.{name}: {getattr(self, name)}; allowed is 0 to 1')
+            require(
+                type(stage.steps) is int and stage.steps >= 1,
+                'curriculum.stage_steps',
+                stage.steps,
+                'are whole numbers of 1 or more',
+            )
+            require(
+                are_shares(stage.shares, self.num_tracks),
+                'curriculum.target_shares',
+                stage.shares,
+                f'are rows of one share for each number of targets, 1 to {self.num_tracks}, that '
+                'are 0 or more and not all 0',
+            )
+        require(
+            self.transition in list(Transition),
+            'curriculum.transition',
+            self.transition,
+            f'are {", ".join(Transition)}',
+        )
+        require(
+            is_number(self.p_given) and 0 <= self.p_given <= 1,
+            'curriculum.p_given',
+            self.p_given,
+            'is 0 to 1',
+        )
+
+    @property
+    def total_steps(self) -> int:
+        """The steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
 
     def stage_at(self, step: int) -> int:
         """The index of the stage that step `step` (counted from 0) is in."""
-        end = 0
-        for number, stage in enumerate(self.stages):
-            end += stage.steps
-            if step < end:
-                return number
-        return len(self.stages) - 1
+        return self._place(step)[0]
 
-    def target_count_weights(self, stage: int) -> np.ndarray:
-        """Equation (1): P(k) for k = 1 .. K, `[track]`."""
-        most = self.stages[stage].max_targets
-        weights = np.zeros(self.num_tracks)
-        if most > 1:
-            weights[: most - 1] = (1 - self.newest_share) / (most - 1)
-        weights[most - 1] = 1 - weights.sum()
-        return weights
+    def target_count_weights(self, step: int) -> np.ndarray:
+        """Equation (1): P(k) for k = 1 .. K at step `step`, `[track]`."""
+        stage, number = self._place(step)
+        row = weights(self.stages[stage].shares)
+        taken_over = (number + 1) / self.stages[stage].steps
+        if self.transition == Transition.STEPPED or stage == 0 or taken_over >= 1:
+            return row
+        before = weights(self.stages[stage - 1].shares)
+        return (1 - taken_over) * before + taken_over * row
 
-    def probability(self, roles: tuple[int, ...], stage: int, kind: Kind | None = None) -> float:
-        """P(roles) in a stage; with `kind`, P(roles, kind)."""
+    def probability(self, roles: tuple[int, ...], step: int, kind: Kind | None = None) -> float:
+        """P(roles) at step `step`; with `kind`, P(roles, kind)."""
         if kind is not None:
-            return self.probability(roles, stage) * self.kinds.share(kind)  # (4)
+            return self.probability(roles, step) * self.kinds.share(kind)  # (4)
         counts = {role: sum(r == role for r in roles) for role in Role}
         targets = counts[Role.TARGET]
         if targets == 0:
             return 0.0
-        of_set = self.target_count_weights(stage)[targets - 1] / math.comb(self.num_tracks, targets)
+        of_set = self.target_count_weights(step)[targets - 1] / math.comb(self.num_tracks, targets)
         given = self.p_given ** counts[Role.CONDITION]
         return float(of_set * given * (1 - self.p_given) ** counts[Role.MARGINAL])
 
@@ -94,8 +125,7 @@ class Curriculum:
         """The roles of example `index`, int32 `[track]`."""
         # Drawn whole, whatever is used of it, so that each decision has its own place.
         u = stream(seed, index, 'task').random(1 + 2 * self.num_tracks)
-        cumulative = np.cumsum(self.target_count_weights(self.stage_at(step)))
-        count = 1 + int(np.searchsorted(cumulative[:-1], u[0], side='right'))  # (1)
+        count = 1 + pick(self.target_count_weights(step), u[0])  # (1)
         order = np.argsort(u[1 : 1 + self.num_tracks])  # (2)
         given = u[1 + self.num_tracks :] < self.p_given  # (3)
         roles = np.where(given, int(Role.CONDITION), int(Role.MARGINAL)).astype(np.int32)
@@ -111,3 +141,11 @@ class Curriculum:
         kind, causal = self.kinds.draw(seed, index)  # (4)
         visible = self.kinds.visible(kind, roles == Role.TARGET, num_frames, seed=seed, index=index)
         return Task(roles=roles, visible=visible, causal=np.array(causal))
+
+    def _place(self, step: int) -> tuple[int, int]:
+        """The stage that `step` is in, and its number there; beyond the end, of the last stage."""
+        for number, stage in enumerate(self.stages):
+            if step < stage.steps:
+                return number, step
+            step -= stage.steps
+        return len(self.stages) - 1, self.stages[-1].steps + step

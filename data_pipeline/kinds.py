@@ -24,6 +24,7 @@ import math
 
 import numpy as np
 
+from data_pipeline.shares import are_shares, is_number, pick, weights
 from data_pipeline.streams import stream
 from jen1composer.errors import BadInput, require
 
@@ -48,17 +49,14 @@ class Kinds:
 
     def __post_init__(self) -> None:
         require(
-            isinstance(self.shares, tuple)
-            and len(self.shares) == len(Kind)
-            and all(_is_number(share) and 0 <= share < math.inf for share in self.shares)
-            and sum(self.shares) > 0,
+            are_shares(self.shares, len(Kind)),
             'curriculum.kinds',
             self.shares,
             f'are shares of {", ".join(Kind)} that are 0 or more and not all 0, such as (1, 1, 1)',
         )
         for name in ('p_causal', 'shared_span', 'min_span', 'max_span'):
             value = getattr(self, name)
-            require(_is_number(value) and 0 <= value <= 1, f'curriculum.{name}', value, 'is 0 to 1')
+            require(is_number(value) and 0 <= value <= 1, f'curriculum.{name}', value, 'is 0 to 1')
         require(
             self.min_span <= self.max_span,
             'curriculum.min_span',
@@ -68,7 +66,7 @@ class Kinds:
 
     def share(self, kind: Kind) -> float:
         """P(kind), equation (1)."""
-        return self.shares[list(Kind).index(kind)] / sum(self.shares)
+        return float(weights(self.shares)[list(Kind).index(kind)])
 
     def probability(self, kind: Kind, causal: bool) -> float:
         """P(kind, causal), equations (1) and (2)."""
@@ -107,8 +105,7 @@ class Kinds:
     def draw(self, seed: int, index: int) -> tuple[Kind, bool]:
         """The kind of example `index`, and whether it is causal."""
         u_kind, u_causal = stream(seed, index, 'kind').random(2)
-        cumulative = np.cumsum([self.share(kind) for kind in Kind])
-        kind = list(Kind)[int(np.searchsorted(cumulative[:-1], u_kind, side='right'))]  # (1)
+        kind = list(Kind)[pick(weights(self.shares), u_kind)]  # (1)
         return kind, bool(u_causal < self._p_causal(kind))  # (2)
 
     def visible(
@@ -138,7 +135,3 @@ class Kinds:
 
     def _p_causal(self, kind: Kind) -> float:
         return {Kind.TEXT: self.p_causal, Kind.INPAINTING: 0.0, Kind.CONTINUATION: 1.0}[kind]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

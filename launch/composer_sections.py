@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from data_pipeline.curriculum import Curriculum, Stage
+from data_pipeline.curriculum import Curriculum, Stage, Transition
 from data_pipeline.kinds import Kinds
 from jen1composer.diffusion.prediction import Prediction
 from jen1composer.diffusion.schedule import make_schedule
@@ -14,20 +14,31 @@ from jen1composer.diffusion.weighting import make_weighting
 from jen1composer.errors import BadInput, require
 from jen1composer.training.composer_step import DiffusionConfig
 
+SPANS = ('p_causal', 'shared_span', 'min_span', 'max_span')
+REQUIRED = ('stage_steps', 'target_shares', 'p_given')
+CURRICULUM = (*REQUIRED, 'transition', 'kinds', *SPANS)
+
 
 def make_curriculum(config: ConfigDict, num_tracks: int) -> Curriculum:
-    """The curriculum of a config's section `curriculum`."""
-    steps, targets = tuple(config.stage_steps), tuple(config.max_targets)
-    if len(steps) != len(targets) or not all(isinstance(n, int) for n in steps + targets):
+    """The curriculum of a config's section `curriculum`: a row of shares for each stage.
+
+    Raises BadInput, naming the key, for what is unknown, missing or makes no sense.
+    """
+    for name in config:
+        require(name in CURRICULUM, '--config.curriculum', name, f'are {", ".join(CURRICULUM)}')
+    for name in REQUIRED:
+        if name not in config:
+            raise BadInput(f'--config.curriculum: has no {name}, which has no default')
+    steps, rows = _tuples(config.stage_steps), _tuples(config.target_shares)
+    if not (isinstance(steps, tuple) and isinstance(rows, tuple) and len(steps) == len(rows)):
         raise BadInput(
-            f'--config.curriculum: stage_steps={steps}, max_targets={targets}; '
-            'allowed are as many whole numbers in both, such as (1500,1500) and (1,4)'
+            f'--config.curriculum: stage_steps={steps}, target_shares={rows}; allowed are as many '
+            'rows of shares as stages, such as (800, 1600) and ((1, 0, 0, 0), (1, 1, 1, 3))'
         )
-    stages = zip(steps, targets, strict=True)
     return Curriculum(
         num_tracks=num_tracks,
-        stages=tuple(Stage(steps=count, max_targets=most) for count, most in stages),
-        newest_share=config.newest_share,
+        stages=tuple(Stage(steps=n, shares=row) for n, row in zip(steps, rows, strict=True)),
+        transition=config.get('transition', Transition.STEPPED),
         p_given=config.p_given,
         kinds=make_kinds(config),
     )
@@ -35,13 +46,9 @@ def make_curriculum(config: ConfigDict, num_tracks: int) -> Curriculum:
 
 def make_kinds(config: ConfigDict) -> Kinds:
     """The kinds of tasks in a config's section `curriculum`; text alone where it names none."""
-    names = ('p_causal', 'shared_span', 'min_span', 'max_span')
-    settings = {name: config[name] for name in names if name in config}
-    if 'kinds' in config:  # A list where it was read from a checkpoint.
-        settings['shares'] = tuple(config.kinds) if isinstance(config.kinds, list) else config.kinds
-    known = {'stage_steps', 'max_targets', 'newest_share', 'p_given', 'kinds', *names}
-    for name in config:
-        require(name in known, '--config.curriculum', name, f'are {", ".join(sorted(known))}')
+    settings = {name: config[name] for name in SPANS if name in config}
+    if 'kinds' in config:
+        settings['shares'] = _tuples(config.kinds)
     return Kinds(**settings)
 
 
@@ -68,3 +75,8 @@ def _named(choice: str | ConfigDict) -> tuple[str, Mapping[str, Any]]:
         return choice, {}
     parameters = choice.to_dict()
     return parameters.pop('name', ''), parameters
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, which tuples are where a config was read from JSON, as tuples again."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jen1composer.evaluation.figures import Line, line_chart
 from jen1composer.evaluation.page import Chart
-from launch.demo_measurements import TaskShares, Validation, curve, training_curve
+from launch.demo_measurements import Validation, curve, training_curve
+from launch.task_shares import TaskShares
 
 Rows = Sequence[Mapping[str, Any]]  # of a metrics file
 
@@ -124,12 +127,13 @@ def share_charts(shares: TaskShares) -> list[Chart]:
         Line(label='', x=shares.steps, y=[row[k] for row in shares.set], colour=k % 4, dashed=True)
         for k in counts
     ]
+    given = np.array(shares.given, float)  # None is NaN, which is not drawn
     others = [
-        Line(label='given', x=shares.steps, y=shares.given, marked=True),
+        Line(label='given', x=shares.steps, y=given, marked=True),
         Line(
             label='left open',
             x=shares.steps,
-            y=[1 - g for g in shares.given],
+            y=1 - given,
             colour=1,
             marked=True,
         ),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +12,6 @@ from ml_collections import ConfigDict
 
 from data_pipeline.batches import fixed_batches, stranger_batches
 from data_pipeline.curriculum import Curriculum, Stage
-from data_pipeline.kinds import Kind
 from data_pipeline.latents import LatentManifest, Latents
 from data_pipeline.records import SPLITS, Manifest, Prepared
 from data_pipeline.windows import Windows
@@ -28,7 +26,6 @@ from jen1composer.evaluation.validation import (
 )
 from jen1composer.generation.composer import Composer
 from jen1composer.models.unet import UNet
-from jen1composer.tracks import Role
 from jen1composer.training.checkpoints import read_identity
 from jen1composer.training.workdir import ComposerSpec
 from launch.composer_run import VALIDATION_SEED
@@ -36,7 +33,6 @@ from launch.composer_sections import make_curriculum
 
 BATCH = 16  # as the validation during the training has it
 TIME_BINS, GAP_BINS = 10, 5
-SHARE_BINS = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,20 +42,6 @@ class Data:
     source: str
     songs: Mapping[str, int]
     minutes: Mapping[str, float]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskShares:
-    """Shares of the tasks that the curriculum drew, beside those that were set, over the steps."""
-
-    steps: list[float]  # middle of each bin
-    drawn: list[list[float]]  # [bin, k - 1]: of examples with k targets
-    set: list[list[float]]
-    given: list[float]  # [bin]: of tracks that are no target, given rather than marginalised
-    p_given: float
-    kinds: Mapping[str, list[float]]  # by kind, per bin: of examples
-    kinds_set: Mapping[str, float]
-    largest_sigma: float  # the largest deviation of a share from the set one, in standard errors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,48 +134,6 @@ def run_curriculum(workdir: epath.PathLike, num_tracks: int) -> tuple[Curriculum
     return make_curriculum(ConfigDict(config), num_tracks), identity['seed'], identity['batch']
 
 
-def task_shares(
-    curriculum: Curriculum, *, seed: int, batch: int, num_steps: int, num_bins: int = SHARE_BINS
-) -> TaskShares:
-    """Draws again what examples 0 .. batch x num_steps - 1 were asked, and counts."""
-    steps = np.arange(num_steps).repeat(batch)
-    roles = np.array([curriculum.draw_roles(seed, i, int(step)) for i, step in enumerate(steps)])
-    targets = (roles == Role.TARGET).sum(axis=1)  # [example]
-    given = (roles == Role.CONDITION).sum(axis=1)
-    counts = np.arange(1, curriculum.num_tracks + 1)
-    has_count = targets[:, None] == counts  # [example, k - 1]
-    weights = np.stack([curriculum.target_count_weights(s) for s in range(len(curriculum.stages))])
-    stage = np.array([curriculum.stage_at(step) for step in range(num_steps)]).repeat(batch)
-
-    edges = np.linspace(0, num_steps, min(num_bins, num_steps) + 1).round().astype(int)
-    bins = [slice(a * batch, b * batch) for a, b in itertools.pairwise(edges)]
-    others = curriculum.num_tracks - targets
-    drawn_kinds = [curriculum.kinds.draw(seed, i)[0] for i in range(len(steps))]
-    is_kind = np.array([[drawn == kind for kind in Kind] for drawn in drawn_kinds])
-    kind_shares = np.array([curriculum.kinds.share(kind) for kind in Kind])
-
-    of_stages = [(has_count[stage == number], row) for number, row in enumerate(weights)]
-    sigmas = []
-    for drawn, wanted in [*of_stages, (is_kind, kind_shares)]:
-        if len(drawn):
-            error = np.sqrt(wanted * (1 - wanted) / len(drawn))
-            off = np.abs(drawn.mean(axis=0) - wanted)
-            sigmas.append(np.max(off[error > 0] / error[error > 0], initial=0.0))
-    return TaskShares(
-        steps=((edges[:-1] + edges[1:]) / 2).tolist(),
-        drawn=[has_count[part].mean(axis=0).round(4).tolist() for part in bins],
-        set=[weights[stage[part]].mean(axis=0).round(4).tolist() for part in bins],
-        given=[round(float(given[p].sum() / max(1, others[p].sum())), 4) for p in bins],
-        p_given=curriculum.p_given,
-        kinds={
-            kind: [round(float(is_kind[part, k].mean()), 4) for part in bins]
-            for k, kind in enumerate(Kind)
-        },
-        kinds_set={kind: round(curriculum.kinds.share(kind), 4) for kind in Kind},
-        largest_sigma=round(float(max(sigmas)), 2),
-    )
-
-
 def measure_validation(
     composer: Composer, latents: Latents, curriculum: Curriculum, *, num_batches: int
 ) -> Validation:
@@ -214,9 +154,10 @@ def measure_validation(
 
     held_out = Windows(latents, ['validation', 'test'], num_frames)
     most = max(1, curriculum.num_tracks // 2)
+    evenly = tuple(float(k < most) for k in range(curriculum.num_tracks))
     all_given = Curriculum(
         num_tracks=curriculum.num_tracks,
-        stages=(Stage(steps=1, max_targets=most),),
+        stages=(Stage(steps=1, shares=evenly),),
         p_given=1.0,
     )
     true = fixed(held_out, all_given)

@@ -40,6 +40,8 @@ def main(argv: list[str]) -> None:
     from jen1composer.tracks import SAMPLE_RATE
     from jen1composer.training.metrics import read_metrics
     from launch import demo_measurements, demo_pieces, demo_report
+    from launch.task_draws import draw_tasks
+    from launch.task_shares import task_shares
 
     command.use_compilation_cache()
     out = epath.Path(command.folder('--out', _OUT.value))
@@ -64,9 +66,7 @@ def main(argv: list[str]) -> None:
         composer_parameters=composer.num_parameters,
         composer_steps=composer.step,
         composer_rows=read_metrics(epath.Path(_CHECKPOINT.value) / 'metrics.jsonl'),
-        shares=demo_measurements.task_shares(
-            curriculum, seed=seed, batch=batch, num_steps=composer.step
-        ),
+        shares=task_shares(draw_tasks(curriculum, seed=seed, batch=batch, num_steps=composer.step)),
         validation=demo_measurements.measure_validation(
             composer, latents, curriculum, num_batches=_BATCHES.value
         ),

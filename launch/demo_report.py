@@ -6,7 +6,8 @@ from typing import Any
 
 from jen1composer.evaluation.page import Page, Piece, Sound, Table
 from launch.demo_charts import Rows, loss_charts, share_charts, validation_charts
-from launch.demo_measurements import Data, TaskShares, Validation, curve, training_seconds
+from launch.demo_measurements import Data, Validation, curve, training_seconds
+from launch.task_shares import TaskShares
 
 ROLE_WORDS = {'target': 'generated, ', 'condition': 'given, '}
 KINDS = {

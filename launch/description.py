@@ -113,14 +113,15 @@ def _composer(config: ConfigDict, given: GivenByData, frames: int) -> Subject:
         return method(first, batch.latents, times, batch.latents, batch.task, batch.text)
 
     curriculum = make_curriculum(config.curriculum, given.num_tracks)
-    steps = sum(stage.steps for stage in curriculum.stages)
     return Subject(
         sizes=dataclasses.asdict(given) | dataclasses.asdict(shape),
         init_params=lambda: apply(model.init, jax.random.key(0), zeros(batch))['params'],
         part_of=unet_part,
         forward=lambda params, batch: apply(model.apply, {'params': params}, batch),
         loss_fn=make_composer_loss(model, make_diffusion(config.diffusion), config.seed),
-        optimizer=make_optimizer(OptimizerConfig(total_steps=steps, **config.optimizer)),
+        optimizer=make_optimizer(
+            OptimizerConfig(total_steps=curriculum.total_steps, **config.optimizer)
+        ),
         ema_decay=config.ema_decay,
         batch=batch,
         forward_flops=unet_forward(model.config, shape),

@@ -173,5 +173,10 @@ def flat_identity(config: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> d
         if isinstance(value, Mapping) or hasattr(value, 'items'):
             flat |= {f'{key}.{inner}': v for inner, v in flat_identity(value).items()}
         else:
-            flat[key] = list(value) if isinstance(value, tuple) else value
+            flat[key] = _lists(value)
     return flat
+
+
+def _lists(value: Any) -> Any:
+    """Tuples, however deep, as the lists that they are in JSON."""
+    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value

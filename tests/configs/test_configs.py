@@ -1,5 +1,6 @@
 """Every config builds its network, its loss and its optimiser, and is of the size that it says."""
 
+import hashlib
 import importlib
 import pathlib
 import re
@@ -12,6 +13,7 @@ from ml_collections import ConfigDict
 from jen1composer.models.unet_config import UNetConfig
 from jen1composer.training.state import initial_state, parameter_count
 from jen1composer.training.workdir import unet_config
+from launch.composer_sections import make_curriculum
 from launch.description import GivenByData, Subject, subject_of
 
 FOLDER = pathlib.Path(__file__).parents[2] / 'configs'
@@ -62,3 +64,36 @@ def test_the_composer_of_the_papers_size():
     assert all(width % 128 == 0 for width in model.channels)
     assert config.data.window_frames % model.total_factor == 0
     assert sum(config.curriculum.stage_steps) == 200_000
+
+
+@pytest.mark.parametrize(
+    ('name', 'digest'),
+    [
+        ('demo', '8864a3d4827015c3049630485c65eece'),
+        ('paper_composer', 'dcd8103c58e381815769ec40fc79a22f'),
+    ],
+)
+def test_tasks_are_those_that_were_always_drawn(name, digest):
+    """A change here would give every run that is resumed other tasks."""
+    config = importlib.import_module(f'configs.{name}').get_config()
+    curriculum = make_curriculum(config.curriculum, 4)
+    steps = sum(config.curriculum.stage_steps)
+    found = hashlib.sha256()
+    for index in range(2000):
+        task = curriculum.draw(config.seed, index, index * steps // 2000, 128)
+        found.update(task.roles.astype('<i4').tobytes())
+        found.update(task.visible.tobytes())
+        found.update(task.causal.tobytes())
+    assert found.hexdigest().startswith(digest)
+
+
+@pytest.mark.parametrize(('name', 'newest'), [('demo', (1, 4)), ('paper_composer', (1, 2, 3, 4))])
+def test_half_is_on_the_newest_number_of_targets_and_the_rest_on_the_earlier_ones(name, newest):
+    config = importlib.import_module(f'configs.{name}').get_config()
+    curriculum = make_curriculum(config.curriculum, 4)
+    first_step = 0
+    for stage, most in zip(curriculum.stages, newest, strict=True):
+        earlier = [0.5 / (most - 1)] * (most - 1) if most > 1 else []
+        expected = [*earlier, 1 - sum(earlier), *[0] * (4 - most)]
+        assert curriculum.target_count_weights(first_step).tolist() == expected
+        first_step += stage.steps

@@ -24,7 +24,7 @@ from jen1composer.tracks import Role, task_id
 from tests.data_pipeline import latent_folder as small
 
 CURRICULUM = Curriculum(
-    num_tracks=4, stages=(Stage(steps=4, max_targets=1), Stage(steps=6, max_targets=4))
+    num_tracks=4, stages=(Stage(steps=4, shares=(1, 0, 0, 0)), Stage(steps=6, shares=(1, 1, 1, 3)))
 )
 ALL_KINDS = dataclasses.replace(CURRICULUM, kinds=Kinds(shares=(1, 1, 1), p_causal=0.5))
 ORDER = Order(seed=7, global_batch=8, total_steps=10)
@@ -116,7 +116,7 @@ def test_the_task_comes_from_the_curriculum_and_the_text_from_task_and_song(wind
 
 def test_song_and_task_are_drawn_apart(windows):
     """With another curriculum the same windows come, at the same places."""
-    other = Curriculum(num_tracks=4, stages=(Stage(steps=10, max_targets=2),), p_given=0)
+    other = Curriculum(num_tracks=4, stages=(Stage(steps=10, shares=(1, 1, 0, 0)),), p_given=0)
     mine = read(windows)
     theirs = list(batches(windows, other, ORDER, first_step=0))
     assert_equal([b.latents for b in mine], [b.latents for b in theirs])
@@ -135,7 +135,7 @@ def test_kinds_change_nothing_but_what_is_shown_and_the_direction(windows):
 def test_what_an_example_shows_depends_on_neither_batch_nor_hosts(windows):
     """In one stage, that is: the roles depend on the step."""
     curriculum = Curriculum(
-        num_tracks=4, stages=(Stage(steps=40, max_targets=4),), kinds=ALL_KINDS.kinds
+        num_tracks=4, stages=(Stage(steps=40, shares=(1, 1, 1, 3)),), kinds=ALL_KINDS.kinds
     )
 
     def tasks(global_batch, hosts):

@@ -1,15 +1,19 @@
 """Sections of a config: what is left out is as it always was, what is unknown is refused."""
 
+import json
+
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import demo
+from configs import demo, paper_composer
 from data_pipeline.kinds import Kinds
 from jen1composer.diffusion.prediction import Prediction
 from jen1composer.diffusion.schedule import CosineSchedule, RectifiedFlowSchedule
 from jen1composer.diffusion.time_sampling import LogitNormalTimes
 from jen1composer.diffusion.weighting import MinSNRWeighting
 from jen1composer.errors import BadInput
+from jen1composer.training.checkpoints import flat_identity
 from jen1composer.training.composer_step import DiffusionConfig
 from launch.composer_sections import make_curriculum, make_diffusion
 
@@ -33,9 +37,57 @@ def test_kinds_are_read_from_a_config_and_as_a_checkpoint_holds_them():
         assert curriculum_of(kinds=shares, **rest).kinds == Kinds(shares=(1, 1, 2), **rest)
 
 
+@pytest.mark.parametrize('config', [demo, paper_composer])
+@pytest.mark.parametrize('transition', ['stepped', 'linear'])
+def test_a_curriculum_is_the_same_read_from_a_checkpoint(config, transition):
+    section = config.get_config().curriculum
+    section.transition = transition
+    saved = json.loads(json.dumps(flat_identity(section)))
+    assert isinstance(saved['target_shares'][1], list)
+    assert make_curriculum(ConfigDict(saved), 4) == make_curriculum(section, 4)
+    assert make_curriculum(section, 4).transition == transition
+
+
+def test_a_curriculum_without_a_transition_is_stepped():
+    section = demo.get_config().curriculum
+    del section.transition
+    assert make_curriculum(section, 4) == curriculum_of(kinds=(1, 1, 1), p_causal=0.5)
+
+
+def test_columns_are_numbers_of_targets_and_rows_are_stages():
+    curriculum = curriculum_of(stage_steps=(5, 5), target_shares=((1, 0, 0, 0), (2, 1, 1, 4)))
+    np.testing.assert_array_equal(curriculum.target_count_weights(4), [1, 0, 0, 0])
+    np.testing.assert_array_equal(curriculum.target_count_weights(5), [1 / 4, 1 / 8, 1 / 8, 1 / 2])
+
+
+@pytest.mark.parametrize('name', ['stage_steps', 'target_shares', 'p_given'])
+def test_what_has_no_default_must_be_there(name):
+    section = demo.get_config().curriculum
+    del section[name]
+    with pytest.raises(BadInput, match=f'--config.curriculum: has no {name}, which has no default'):
+        make_curriculum(section, 4)
+
+
 @pytest.mark.parametrize(
     ('settings', 'said'),
     [
+        (
+            {'target_shares': ((1, 0, 0, 0),)},
+            r'target_shares=\(\(1, 0, 0, 0\),\); allowed are as many',
+        ),
+        ({'stage_steps': (800, 1600, 10)}, r'stage_steps=\(800, 1600, 10\), target_shares='),
+        ({'target_shares': (1, 4)}, 'curriculum.target_shares: 1; allowed are rows of one share'),
+        ({'target_shares': ((1, 0), (1, 3))}, r'target_shares: \(1, 0\); .* 1 to 4'),
+        (
+            {'target_shares': ((1, 0, 0, 0), (0,) * 4)},
+            r'target_shares: \(0, 0, 0, 0\); .* not all 0',
+        ),
+        ({'target_shares': ((1, 0, 0, 0), (1, 'x', 1, 1))}, 'curriculum.target_shares: '),
+        ({'stage_steps': (800, 0)}, 'curriculum.stage_steps: 0; allowed are whole numbers'),
+        ({'stage_steps': (), 'target_shares': ()}, r'curriculum.stages: \(\)'),
+        ({'stage_steps': (8.5, 1)}, 'curriculum.stage_steps: 8.5'),
+        ({'transition': 'smooth'}, "curriculum.transition: 'smooth'; allowed are stepped, linear"),
+        ({'max_targets': (1, 4)}, "--config.curriculum: 'max_targets'; allowed are stage_steps"),
         ({'kinds': (1, 1)}, r'curriculum.kinds: \(1, 1\); allowed are shares of text'),
         ({'kinds': 1.0}, 'curriculum.kinds: 1.0'),
         ({'min_span': 0.9}, 'curriculum.min_span: 0.9'),

@@ -27,12 +27,13 @@ from launch.demo_measurements import (
     measure_data,
     read_heldout,
     run_curriculum,
-    task_shares,
     training_curve,
     training_seconds,
 )
 from launch.demo_pieces import GIVEN, Stretch, choose_stretch, make_pieces
 from launch.demo_report import Report, make_page
+from launch.task_draws import draw_tasks
+from launch.task_shares import task_shares
 from tests.jen1composer import tiny_composer
 
 SECONDS = 6
@@ -149,14 +150,15 @@ def test_each_piece_has_its_prompt(pieces):
 
 CURRICULUM = Curriculum(
     num_tracks=4,
-    stages=(Stage(steps=30, max_targets=1), Stage(steps=70, max_targets=4)),
+    stages=(Stage(steps=30, shares=(1, 0, 0, 0)), Stage(steps=70, shares=(1, 1, 1, 3))),
     p_given=0.3,
     kinds=Kinds(shares=(0.5, 0.3, 0.2)),
 )
 
 
 def shares_of(num_steps=100, num_bins=10):
-    return task_shares(CURRICULUM, seed=5, batch=32, num_steps=num_steps, num_bins=num_bins)
+    draws = draw_tasks(CURRICULUM, seed=5, batch=32, num_steps=num_steps)
+    return task_shares(draws, num_bins=num_bins)
 
 
 def test_task_shares_are_those_that_were_set_within_their_error():

@@ -105,13 +105,19 @@ def test_another_identity_is_refused_and_what_differs_is_named(tmp_path, other, 
 
 def test_a_run_knows_its_own_config_again(tmp_path):
     """JSON has no tuples, and a checkpoint is JSON."""
-    config = {'model': {'channels': (1, 2), 'dtype': 'float32'}, 'seed': 0, 'out': 'here'}
+    model = {'channels': (1, 2), 'table': ((1, 0), (1, 3)), 'dtype': 'float32'}
+    config = {'model': model, 'seed': 0, 'out': 'here'}
     save(tmp_path, trained(1), identity=flat_identity(config, ignore=['out']))
     again = flat_identity(config | {'out': 'elsewhere'}, ignore=['out'])
     checkpoints = Checkpoints(tmp_path, identity=again)
     assert int(checkpoints.restore(ABSTRACT).step) == 1
     checkpoints.close()
-    assert again == {'model.channels': [1, 2], 'model.dtype': 'float32', 'seed': 0}
+    assert again == {
+        'model.channels': [1, 2],
+        'model.table': [[1, 0], [1, 3]],
+        'model.dtype': 'float32',
+        'seed': 0,
+    }
 
 
 def test_of_many_differences_three_are_named():

@@ -24,7 +24,7 @@ from tests.data_pipeline import latent_folder as small
 STEPS = 5
 MODEL = dataclasses.replace(tiny.UNET, latent_channels=small.CHANNELS, text_width=small.WIDTH)
 CURRICULUM = Curriculum(
-    num_tracks=4, stages=(Stage(steps=2, max_targets=1), Stage(steps=3, max_targets=4))
+    num_tracks=4, stages=(Stage(steps=2, shares=(1, 0, 0, 0)), Stage(steps=3, shares=(1, 1, 1, 3)))
 )
 
 
