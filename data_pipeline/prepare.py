@@ -38,9 +38,7 @@ from data_pipeline.records import (
     write_manifest,
     write_song,
 )
-from data_pipeline.sources.freedoom import fetch_freedoom
 from data_pipeline.sources.source import Entry, Source, constants
-from data_pipeline.sources.stems import Stems
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
 
@@ -50,16 +48,6 @@ HELD_OUT = 1 / 6
 
 # Wraps an iterable of a known length to show progress: (iterable, description, total).
 Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
-
-
-def open_source(spec: str) -> Source:
-    """The source that `--source=` names. Raises BadInput for one that there is not."""
-    kind, _, folder = spec.partition(':')
-    if spec == 'freedoom':
-        return fetch_freedoom()
-    if kind == 'stems' and folder:
-        return Stems(folder=folder)
-    raise BadInput(f'--source={spec}: unknown; allowed are freedoom, stems:DIR')
 
 
 def prepare(

@@ -5,9 +5,16 @@ Example:
     python -m launch.prepare_data --source=freedoom --songs=12 --out=/tmp/data
     python -m launch.prepare_data --source=stems:/music/my_songs --out=/tmp/data
 
-freedoom is the soundtrack of Freedoom, rendered from files that are downloaded once. stems:DIR is a
-folder of songs, each a folder of sound files; a file's name says its track (see
-data_pipeline/sources/stems.py). A run that was stopped goes on where it was.
+Sources; how each is laid out and becomes tracks is told in data_pipeline/sources:
+
+    freedoom      the soundtrack of Freedoom, rendered from files that are downloaded once
+    stems:DIR     a folder of songs, each a folder of sound files; a file's name says its track
+    midi:DIR      the MIDI files in a folder and below, rendered
+    slakh:DIR     Slakh2100
+    musdb:DIR     MUSDB18-HQ, or MUSDB18 with the extra jen1composer[video]
+    moisesdb:DIR  MoisesDB
+
+A run that was stopped goes on where it was.
 """
 
 import json
@@ -20,7 +27,9 @@ from launch import command
 if TYPE_CHECKING:
     from data_pipeline.records import Prepared
 
-SOURCE = flags.DEFINE_string('source', None, 'freedoom or stems:DIR.', required=True)
+SOURCE = flags.DEFINE_string(
+    'source', None, 'freedoom, or a kind and a folder, such as stems:DIR.', required=True
+)
 OUT = flags.DEFINE_string('out', None, 'The folder to fill.', required=True)
 SONGS = flags.DEFINE_integer('songs', None, 'How many songs; by default all.', lower_bound=1)
 WORKERS = flags.DEFINE_integer('workers', 2, 'Processes that prepare songs.', lower_bound=1)
@@ -31,7 +40,8 @@ MAX_BROKEN = flags.DEFINE_float(
 
 def main(argv: list[str]) -> None:
     del argv
-    from data_pipeline.prepare import open_source, prepare
+    from data_pipeline.prepare import prepare
+    from data_pipeline.sources.catalogue import open_source
 
     prepared = prepare(
         open_source(SOURCE.value),

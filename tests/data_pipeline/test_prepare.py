@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from data_pipeline.prepare import open_source, prepare, split_songs
+from data_pipeline.prepare import prepare, split_songs
 from data_pipeline.records import SPLITS, Prepared
 from data_pipeline.sources.source import Entry
 from data_pipeline.sources.stems import Stems
@@ -133,12 +133,6 @@ def test_a_source_without_songs_is_refused(tmp_path: pathlib.Path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(BadInput, match='no songs'):
         prepare(Stems(folder=str(tmp_path / 'empty')), tmp_path / 'out', num_workers=0)
-
-
-@pytest.mark.parametrize('spec', ['', 'midi:x', 'slakh:x', 'stems', 'stems:', 'freedoom:x'])
-def test_unknown_sources_are_refused(spec: str):
-    with pytest.raises(BadInput, match='allowed are freedoom, stems:DIR'):
-        open_source(spec)
 
 
 def entries(num_full: int, num_partial: int) -> list[Entry]:
