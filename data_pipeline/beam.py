@@ -15,14 +15,14 @@ import argparse
 import functools
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from etils import epath
 
+from data_pipeline.work import Item, Run
 from jen1composer.errors import BadInput
 
-Item = Any  # a JSON value
 # Shows how many of `total` are done: (done so far, description, total).
 Progress = Callable[[Iterator[int], str, int], None]
 
@@ -36,32 +36,35 @@ def here(num_workers: int) -> tuple[str, ...]:
     )
 
 
-def map_items(
-    work: Callable[[Item], Item],
-    items: Iterable[Item],
-    scratch: epath.PathLike,
-    *,
-    options: Sequence[str],
-    count_done: Callable[[], int],
-    description: str,
-    progress: Progress,
-) -> list[Item]:
-    """`work` of every item, in no particular order.
+def on_beam(scratch: epath.PathLike, *, options: Sequence[str], progress: Progress) -> Run:
+    """A `Run` on Beam.
 
     Args:
-        work: picklable; what it returns is JSON.
-        items: JSON values.
-        scratch: a folder that all workers see, made here and removed in the end.
+        scratch: a folder that all workers see; it is made for each work, and removed after it.
         options: of Beam, such as '--runner=FlinkRunner'.
-        count_done: how many items are done, asked for while the pipeline runs.
-        description: of the work, for `progress`.
-        progress: shows it.
+        progress: shows how far the work is.
 
-    Raises BadInput where Beam is not installed or does not know its options, or where `work` raised it;
-    what else `work` raises comes as the runner tells it.
+    Raises BadInput where Beam is not installed or does not know its options. The `Run` raises it
+    where the work does; what else the work raises comes as the runner tells it.
     """
+    _beam()
+    _options(options)
+    return functools.partial(
+        _map_items, scratch=epath.Path(scratch), options=tuple(options), progress=progress
+    )
+
+
+def _map_items(
+    work: Callable[[Item], Item],
+    items: Sequence[Item],
+    *,
+    count_done: Callable[[], int],
+    description: str,
+    scratch: epath.Path,
+    options: Sequence[str],
+    progress: Progress,
+) -> list[Item]:
     beam = _beam()
-    scratch = epath.Path(scratch)
     if scratch.exists():
         scratch.rmtree()
     scratch.mkdir(parents=True)

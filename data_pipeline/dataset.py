@@ -19,7 +19,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from etils import epath
 from tensorflow_datasets.core import dataset_builder, example_serializer
 
 from data_pipeline.songs import Song, digest, read_samples, song_from_json
+from data_pipeline.work import Run, one_by_one
 from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS
 
@@ -37,14 +38,6 @@ VERSION = '1.0.0'
 SPLITS = ('train', 'validation', 'test')
 WRITER_OPTIONS = 'group_size:1,uncompressed'
 SHARD_BYTES = 256 * 2**20  # a shard is closed at the first song that takes it past this
-
-# Calls a function for every item, anywhere and in any order, and returns what it returned.
-Run = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
-
-
-def one_by_one(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """The simplest `Run`: here, in order."""
-    return [work(item) for item in items]
 
 
 def features() -> tfds.features.FeaturesDict:
@@ -121,6 +114,12 @@ class PreparedSongs(dataset_builder.FileReaderBuilder):
             disable_shuffling=True,
         )
 
+    def _log_download_bytes(self) -> None:
+        """Nothing: no byte is downloaded, and TFDS would print that on stdout."""
+
+    def _log_download_done(self) -> None:
+        """Nothing, as before."""
+
     def _download_and_prepare(
         self, dl_manager: Any, download_config: tfds.download.DownloadConfig | None = None
     ) -> None:
@@ -142,7 +141,12 @@ class PreparedSongs(dataset_builder.FileReaderBuilder):
             ]
             lengths = [sum(song.num_records for song in shard) for shard in shards]
             infos.append((split, lengths, template))
-        self._run(functools.partial(write_shard, folder=os.fspath(self._folder)), work)
+        self._run(
+            functools.partial(write_shard, folder=os.fspath(self._folder)),
+            work,
+            count_done=lambda: sum(1 for shard in work if epath.Path(shard['path']).exists()),
+            description='shards',
+        )
         sizes = {shard['path']: epath.Path(shard['path']).stat().length for shard in work}
         self.info.set_splits(
             tfds.core.SplitDict(

@@ -57,7 +57,7 @@ def open_folder(folder: epath.Path) -> None:
         raise BadInput(
             f'--out={folder}: cannot be made ({error.strerror}); allowed is a folder'
         ) from error
-    for path in (*folder.glob('*.aside'), *folder.glob('*/*.aside'), *folder.glob('*/*/*.aside')):
+    for path in [path for depth in ('', '*/', '*/*/') for path in folder.glob(f'{depth}*.aside')]:
         if path.is_dir():
             path.rmtree()
         else:

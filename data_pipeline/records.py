@@ -18,10 +18,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipeline.dataset import NAME, SPLITS, PreparedSongs, Run, one_by_one, songs_digest
+from data_pipeline.dataset import NAME, SPLITS, PreparedSongs, songs_digest
 from data_pipeline.dataset import VERSION as DATASET_VERSION
 from data_pipeline.folders import write_json, write_text
 from data_pipeline.songs import FULL_SCALE, Song, digest, song_from_json
+from data_pipeline.work import Run, one_by_one
 from jen1composer.errors import BadInput
 from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS

@@ -1,4 +1,4 @@
-"""What a prepared folder holds: numbers, a table for the terminal, and a page to hear and see it."""
+"""A prepared folder in numbers, as a table for the terminal, and as a page to hear and see."""
 
 import collections
 import dataclasses

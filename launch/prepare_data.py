@@ -61,7 +61,7 @@ def main(argv: list[str]) -> None:
         return
     if OUT.value is None:
         raise BadInput('--out: needed is the folder to fill')
-    from data_pipeline.beam import here
+    from data_pipeline.beam import here, on_beam
     from data_pipeline.prepare import prepare
     from data_pipeline.sources.catalogue import open_source
     from launch.data_description import describe, tables, terminal
@@ -72,8 +72,7 @@ def main(argv: list[str]) -> None:
         OUT.value,
         how=make_preparation(CONFIG.value, max_broken=MAX_BROKEN.value),
         num_songs=SONGS.value,
-        beam=BEAM.value or here(WORKERS.value),
-        progress=_show,
+        run=on_beam(f'{OUT.value}/work', options=BEAM.value or here(WORKERS.value), progress=_show),
     )
     print(terminal(tables(describe(prepared))))
     manifest = prepared.manifest
