@@ -44,7 +44,9 @@ def _decode(av: ModuleType, container: Any, stream: int, name: str) -> tuple[np.
         raise BadInput(f'{name}: has {len(streams)} sound streams; needed are {stream + 1} or more')
     sound = streams[stream]
     rate = sound.rate
-    stated_s = None if sound.duration is None else float(sound.duration * sound.time_base)
+    stated_s = None
+    if sound.duration is not None:
+        stated_s = float(((sound.start_time or 0) + sound.duration) * sound.time_base)
     if stated_s is not None and stated_s > MAX_DURATION_S:
         raise BadInput(f'{name}: {stated_s:.0f} s long; allowed are up to {MAX_DURATION_S:.0f} s')
     to_float = av.AudioResampler(format='fltp', rate=rate)

@@ -27,9 +27,13 @@ def write_container(
     path: pathlib.Path,
     waves: Sequence[np.ndarray],
     rate: int = 44_100,
+    starts: Sequence[int] | None = None,
     options: Mapping[str, str] | None = None,
 ) -> pathlib.Path:
-    """A container with one stereo AAC stream for each wave, float32 `[sample]` or `[sample, 2]`."""
+    """A container with one stereo AAC stream for each wave, float32 `[sample]` or `[sample, 2]`.
+
+    `starts` are the samples at which the waves begin, by default 0.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), 'w', format='mp4', options=dict(options or {})) as container:
         streams = []
@@ -38,15 +42,14 @@ def write_container(
             stream.layout = 'stereo'
             stream.bit_rate = 256_000
             streams.append(stream)
-        for stream, wave in zip(streams, waves, strict=True):
+        time_base = fractions.Fraction(1, rate)
+        starts = [0] * len(waves) if starts is None else starts
+        for stream, wave, start in zip(streams, waves, starts, strict=True):
             sides = np.broadcast_to(wave.reshape(len(wave), -1).T, (2, len(wave)))
-            whole = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(sides), format='fltp', layout='stereo'
-            )
-            whole.rate, whole.pts, whole.time_base = rate, 0, fractions.Fraction(1, rate)
-            queue = av.AudioFifo()
-            queue.write(whole)
-            while (frame := queue.read(1024, partial=True)) is not None:
+            for k in range(0, len(wave), 1024):  # A frame of AAC.
+                part = np.ascontiguousarray(sides[:, k : k + 1024])
+                frame = av.AudioFrame.from_ndarray(part, format='fltp', layout='stereo')
+                frame.rate, frame.pts, frame.time_base = rate, start + k, time_base
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     return path

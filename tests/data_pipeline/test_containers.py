@@ -42,15 +42,15 @@ def test_the_stems_of_a_real_song_sum_to_its_mixture(real: pathlib.Path):
 @pytest.mark.parametrize('rate', [44_100, 48_000, 22_050])
 def test_what_primes_and_pads_the_coder_is_cut(tmp_path: pathlib.Path, rate: int):
     """A knock stays where it was, in every stream, whatever comes before it in the coder."""
-    waves = [sine(330 * (k + 1), 1.3, rate, gain=0.1) for k in range(3)]
+    waves = [sine(330 * (k + 1), 1.31, rate, gain=0.1) for k in range(3)]
     knock = np.hanning(rate // 100).astype(np.float32)
     for wave in waves:
         wave[rate // 2 : rate // 2 + len(knock)] += 0.5 * knock * sine(3000, 0.01, rate, gain=1)
     path = write_container(tmp_path / 'x.stem.mp4', waves, rate)
     read = [read_stream(path, k) for k in range(3)]
     for k, audio in enumerate(read):
-        assert abs(len(audio) - 1.3 * RATE) <= 0.002 * RATE  # The container counts milliseconds.
-        wanted = 0.1 / 0.2 * sine(330 * (k + 1), 1.3)
+        assert abs(len(audio) - 1.31 * RATE) <= 0.002 * RATE  # The container counts milliseconds.
+        wanted = 0.1 / 0.2 * sine(330 * (k + 1), 1.31)
         begin = RATE // 2
         wanted[begin : begin + RATE // 100] += (
             0.5 * np.hanning(RATE // 100) * sine(3000, 0.01, gain=1)
@@ -60,6 +60,19 @@ def test_what_primes_and_pads_the_coder_is_cut(tmp_path: pathlib.Path, rate: int
         assert level_db(differs) < level_db(wanted[inner]) - 30
         early = np.roll(wanted, -2)[inner, None]
         assert level_db(audio[inner] - early) > level_db(differs) + 6
+
+
+def test_a_stream_that_begins_later_comes_out_later(tmp_path: pathlib.Path):
+    """A quarter of a second, to the millisecond that the container counts, and it is all there."""
+    wave = sine(440, 0.7, 48_000)
+    path = write_container(tmp_path / 'x.stem.mp4', [wave, wave], 48_000, starts=[0, 12_000])
+    first, second = (read_stream(path, k)[:, 0] for k in range(2))
+    lag = int(np.argmax(np.abs(second) > 0.1)) - int(np.argmax(np.abs(first) > 0.1))
+    assert abs(lag - 12_000) <= 48
+    assert abs(len(second) - len(first) - 12_000) <= 48
+    assert np.abs(second[:11_900]).max() < 1e-2
+    inner = slice(2000, 32_000)
+    np.testing.assert_allclose(second[lag:][inner], first[inner], atol=1e-2)
 
 
 def test_containers_that_are_cut_off_or_none_are_refused(

@@ -53,6 +53,14 @@ def test_a_few_songs_are_spread_over_the_splits_as_the_whole_is(sizes, data):
         take(places, len(places) + 1, 'DIR')
 
 
+def test_twelve_songs_of_slakh():
+    sizes = {'train': 1500, 'validation': 375, 'test': 225}
+    places = [(split, epath.Path(f'{split}{k}')) for split in sizes for k in range(sizes[split])]
+    counts = collections.Counter(split for split, _ in take(places, 12, 'DIR'))
+    assert counts == {'train': 9, 'validation': 2, 'test': 1}
+    assert take(places, 1, 'DIR') == places[:1]
+
+
 def test_broken_songs_stay_listed():
     def read(entry: Entry) -> Entry:
         if entry.title == 'b':
