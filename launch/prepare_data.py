@@ -49,6 +49,7 @@ BEAM = flags.DEFINE_multi_string('beam', [], 'An option of Apache Beam; replaces
 MAX_BROKEN = flags.DEFINE_float(
     'max_broken', 0.2, 'The fraction of songs that may be broken.', lower_bound=0, upper_bound=1
 )
+FONT = flags.DEFINE_string('font', '', 'A SoundFont for midi:DIR, in place of the packaged one.')
 DESCRIBE = flags.DEFINE_string('describe', None, 'A prepared folder to describe.')
 
 
@@ -68,7 +69,7 @@ def main(argv: list[str]) -> None:
     from launch.preparation_sections import make_preparation, make_roles
 
     prepared = prepare(
-        open_source(SOURCE.value, roles=make_roles(CONFIG.value)),
+        open_source(SOURCE.value, roles=make_roles(CONFIG.value), font=FONT.value),
         OUT.value,
         how=make_preparation(CONFIG.value, max_broken=MAX_BROKEN.value),
         num_songs=SONGS.value,
