@@ -14,6 +14,7 @@ Dataflow, ...), if all its workers see the folders.
 import argparse
 import functools
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -137,7 +138,7 @@ def _options(options: Sequence[str]) -> Any:
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.runner import create_runner
 
-    parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    parser: Any = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
     for section in PipelineOptions.__subclasses__():
         section._add_argparse_args(parser)
     try:
@@ -153,6 +154,7 @@ def _options(options: Sequence[str]) -> Any:
 
 
 def _beam() -> Any:
+    logging.disable(logging.WARNING)  # It warns of Google's packages, which are not needed.
     try:
         import apache_beam
     except ImportError as error:
@@ -160,4 +162,6 @@ def _beam() -> Any:
             'package apache-beam: not installed, and data is prepared with it; needed is '
             "pip install 'jen1composer[beam]', or bash launch/setup.sh"
         ) from error
+    finally:
+        logging.disable(logging.NOTSET)
     return apache_beam

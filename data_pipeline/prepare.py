@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from data_pipeline import analysis, loudness, songs, versions
+from data_pipeline import analysis, loudness, phase_vocoder, songs, versions
 from data_pipeline.analysis import analyse
 from data_pipeline.folders import open_folder, refuse_foreign
 from data_pipeline.prompts import PromptStyle, song_prompts
@@ -33,7 +33,8 @@ from data_pipeline.work import Run, one_by_one
 from jen1composer.errors import BadInput, require
 from jen1composer.tracks import TRACKS
 
-KNOWN_FILES = ('songs', 'tfds', 'songs.jsonl', 'manifest.json', 'work')
+KNOWN_FILES = ('songs', 'tfds', 'songs.jsonl', 'manifest.json', 'work', 'description')
+MARK = '~'  # between the id of a song and the name of its version
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -219,7 +220,7 @@ def make_version_of(item: Mapping[str, Any], folder: str) -> dict[str, Any]:
         {'id', 'song'}, the id of the plain song and the version.
     """
     plain, version = songs.song_from_json(item['song']), Version(**item['version'])
-    key = digest([plain.key, item['version'], constants(songs, loudness, versions)])
+    key = digest([plain.key, item['version'], constants(songs, loudness, versions, phase_vocoder)])
     song = find_song(folder, key)
     if song is None:
         stems = read_samples(folder, plain).astype(np.float32) / FULL_SCALE
@@ -233,7 +234,7 @@ def make_version_of(item: Mapping[str, Any], folder: str) -> dict[str, Any]:
         song = write_song(folder, song, make_version(stems, version, TRACKS))
     song = dataclasses.replace(
         song,
-        id=f'{plain.id}{versions.MARK}{version.name}',
+        id=f'{plain.id}{MARK}{version.name}',
         title=plain.title,
         split=plain.split,
         version=version.name,
@@ -242,7 +243,9 @@ def make_version_of(item: Mapping[str, Any], folder: str) -> dict[str, Any]:
 
 
 def _settings(how: Preparation) -> dict[str, Any]:
-    return dataclasses.asdict(how) | {'songs': constants(songs, loudness, analysis, versions)}
+    return dataclasses.asdict(how) | {
+        'songs': constants(songs, loudness, analysis, versions, phase_vocoder)
+    }
 
 
 def _check_folder(folder: epath.Path, source: Source) -> None:

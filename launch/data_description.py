@@ -70,12 +70,12 @@ def tables(about: Description) -> list[Table]:
     """The same for people."""
     summary = about.summary
     rows = [
-        [split, f'{part["songs"]}', f'{part["hours"]:.2f}']
+        [split, f'{part["songs"]}', length(part['hours'])]
         for split, part in summary['splits'].items()
     ]
-    total = ['all', f'{summary["songs"]}', f'{summary["hours"]:.2f}']
+    total = ['all', f'{summary["songs"]}', length(summary['hours'])]
     tracks = [
-        [name, f'{part["songs"]}', f'{part["hours"]:.2f}', f'{part["near_silent"]}']
+        [name, f'{part["songs"]}', length(part['hours']), f'{part["near_silent"]}']
         for name, part in summary['tracks'].items()
     ]
     spreads = [
@@ -84,10 +84,10 @@ def tables(about: Description) -> list[Table]:
         if summary[name]
     ]
     found = [
-        Table(title='Songs', header=('split', 'songs', 'hours'), rows=[*rows, total]),
+        Table(title='Songs', header=('split', 'songs', 'length'), rows=[*rows, total]),
         Table(
             title='Tracks',
-            header=('track', 'songs', 'hours it sounds', 'near silent in'),
+            header=('track', 'songs', 'sounds for', 'near silent in'),
             rows=tracks,
             text='A stem that sounds in less than a twentieth of the seconds is near silent: it is '
             'kept, and marked.',
@@ -116,6 +116,11 @@ def tables(about: Description) -> list[Table]:
     return found
 
 
+def length(hours: float) -> str:
+    """A length of music for people: '27.1 min', '120.5 h'."""
+    return f'{60 * hours:.1f} min' if hours < 10 else f'{hours:.1f} h'
+
+
 def terminal(found: Sequence[Table]) -> str:
     """Tables as lines of text."""
     lines = []
@@ -140,7 +145,7 @@ def write_page(prepared: Prepared, out: epath.PathLike, *, seed: int = 0) -> epa
     page = Page(
         title=f'Prepared music: {about.source}',
         paragraphs=[
-            f'{about.summary["songs"]} songs, {about.summary["hours"]:.2f} hours, as aligned stems '
+            f'{about.summary["songs"]} songs, {length(about.summary["hours"])}, as aligned stems '
             f'of {", ".join(prepared.tracks)}. {len(about.quarantined)} were left out.',
         ],
         music_title='Ten random windows',
