@@ -154,14 +154,25 @@ def estimate_key(notes: Mapping[Part, Sequence[Note]]) -> str | None:
         if channel != DRUM_CHANNEL:
             for note in part:
                 sounding[note.pitch % 12] += note.end_s - note.start_s
-    if not sounding.any() or np.ptp(sounding) == 0:
+    found = best_key(sounding)
+    return None if found is None else found[0]
+
+
+def best_key(pitch_classes: np.ndarray) -> tuple[str, float] | None:
+    """The key whose profile correlates best with how much each pitch class sounds, and how well.
+
+    Args:
+        pitch_classes: `[12]` from C on, in any unit; None comes back where all are alike.
+    """
+    if np.ptp(pitch_classes) == 0:
         return None
     fits = {
-        f'{TONICS[tonic]} {mode}': np.corrcoef(np.roll(profile, tonic), sounding)[0, 1]
+        f'{TONICS[tonic]} {mode}': np.corrcoef(np.roll(profile, tonic), pitch_classes)[0, 1]
         for mode, profile in PROFILES.items()
         for tonic in range(12)
     }
-    return max(fits, key=lambda key: fits[key])
+    key = max(fits, key=lambda key: fits[key])
+    return key, float(fits[key])
 
 
 def coverage(notes: Iterable[Note], duration_s: float) -> float:
