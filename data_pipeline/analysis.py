@@ -26,7 +26,7 @@ have it right, up to the octave, in 58, and `beat_track` in 59. A key is told in
 score's notes in 35, a fifth away in 7, the parallel in 4, wrong in 3. (4) with each constant-Q band
 as it is has 36 told and 24 right, and an estimate of the tuning has 49 told and 31 right; of 24
 songs a plain constant-Q chroma had 13 right and one of the short Fourier transform 12. A minute of
-music takes .2 s of one core; what takes time is the import of librosa, 6 to 9 s in each process.
+music takes .3 s of one core; what takes time is the import of librosa, 6 to 9 s in each process.
 """
 
 from dataclasses import dataclass
