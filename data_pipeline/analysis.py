@@ -13,13 +13,20 @@ The mix is taken to mono at 22,050 Hz; frames lie 512 samples apart.
    not stand out from what noise has, there is none. Peaks of r[l] alone, which `beat_track` takes,
    are often 4/3 or 2/3 of the tempo, where rhythms are dotted.
 3. Beats. `librosa.beat.beat_track` places them by dynamic programming at that tempo.
-4. Key. C[b, n] is a constant-Q spectrum of up to three minutes around the middle, 12 bands an octave
-   from C1 on at A = 440 Hz (an estimate of the tuning made more wrong than right). From each band the median of those within half an octave is taken
-   away, which leaves partials and removes drums; octaves are summed, each frame divided by its
-   largest pitch class, and their mean compared with the Krumhansl-Kessler profiles as a score's
-   notes are (`sources.midi.best_key`). Below a correlation of .5 there is no key.
+4. Key. A constant-Q spectrum of up to three minutes around the middle has 12 bands an octave, seven
+   octaves from C1 on, at A = 440 Hz. From each band the median of those within half an octave is
+   taken away, which leaves partials and removes drums; octaves are summed, each frame is divided by
+   its largest pitch class, and the mean compared with the Krumhansl-Kessler profiles just as a
+   score's notes are (`sources.midi.best_key`). A key is told if its correlation is .5 or more and
+   the pitch classes differ more than those of noise.
 
-Measured on 72 songs rendered from Freedoom's scores (`python -m tests.data_pipeline.heard`): MEASURED
+Measured on Freedoom, all 72 songs rendered, 208 min (`python -m tests.data_pipeline.heard`). The
+tempo is the score's within 3 % in 61, half of it in 9, twice in 1 and wrong in 1; the peaks of r[l]
+have it right, up to the octave, in 58, and `beat_track` in 59. A key is told in 49: that of the
+score's notes in 35, a fifth away in 7, the parallel in 4, wrong in 3. (4) with each constant-Q band
+as it is has 36 told and 24 right, and an estimate of the tuning has 49 told and 31 right; of 24
+songs a plain constant-Q chroma had 13 right and one of the short Fourier transform 12. A minute of
+music takes .3 s of one core; what takes time is the import of librosa, 6 to 9 s in each process.
 """
 
 from dataclasses import dataclass
@@ -47,6 +54,8 @@ KEY_HOP = 2048
 KEY_BANDS = 84  # seven octaves from C1
 HALF_OCTAVE = 6
 MIN_KEY_FIT = 0.5
+MIN_KEY_CONTRAST = 0.2  # deviation over mean; songs have .2 to 1
+KEY_CONTRAST_OF_NOISE = 1.5  # over the root of the number of frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,5 +154,11 @@ def find_key(mono: np.ndarray) -> str | None:
     classes = partials.reshape(-1, 12, partials.shape[1]).sum(axis=0)  # [pitch class, frame]
     loudest = classes.max(axis=0)
     heard = loudest > 1e-3 * loudest.max()
-    found = best_key((classes[:, heard] / loudest[heard]).mean(axis=1)) if heard.any() else None
-    return found[0] if found is not None and found[1] >= MIN_KEY_FIT else None
+    if not heard.any():
+        return None
+    mean = (classes[:, heard] / loudest[heard]).mean(axis=1)
+    clear = max(MIN_KEY_CONTRAST, KEY_CONTRAST_OF_NOISE / np.sqrt(heard.sum()))
+    found = best_key(mean)
+    if found is None or found[1] < MIN_KEY_FIT or mean.std() < clear * mean.mean():
+        return None
+    return found[0]
