@@ -10,6 +10,7 @@ import numpy as np
 from etils import epath
 
 from data_pipeline.audio import write_flac
+from data_pipeline.dataset import SPLITS
 from data_pipeline.records import Prepared
 from data_pipeline.songs import Song
 from jen1composer.evaluation.figures import bar_chart, spectrogram_png
@@ -71,7 +72,7 @@ def tables(about: Description) -> list[Table]:
     summary = about.summary
     rows = [
         [split, f'{part["songs"]}', length(part['hours'])]
-        for split, part in summary['splits'].items()
+        for split, part in ((split, summary['splits'][split]) for split in SPLITS)
     ]
     total = ['all', f'{summary["songs"]}', length(summary['hours'])]
     tracks = [
@@ -206,7 +207,8 @@ def _window(prepared: Prepared, song: Song, start: int, out: epath.Path, number:
 
 
 def _charts(songs: Sequence[Song]) -> list[Chart]:
-    keys = collections.Counter(str(song.tags.get('key') or 'none') for song in songs)
+    found = collections.Counter(str(song.tags.get('key') or 'none') for song in songs)
+    keys = dict(_most_frequent(found))
     return [
         _histogram('Length', 'seconds', [song.duration_s for song in songs]),
         _histogram(
@@ -227,7 +229,7 @@ def _charts(songs: Sequence[Song]) -> list[Chart]:
 
 def _histogram(title: str, unit: str, values: Sequence[float]) -> Chart:
     counts, edges = np.histogram(values, bins=12)
-    labels = [f'{edge:.0f}' for edge in edges[:-1]]
+    labels = [f'{edge:.3g}' for edge in edges[:-1]]
     return Chart(
         title=title,
         text=f'Songs by {title[0].lower()}{title[1:]}; a label is the lower end of its bar.',
