@@ -9,7 +9,7 @@
 import json
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from etils import epath
@@ -46,9 +46,10 @@ def refuse_foreign(folder: epath.Path, known: Collection[str], kind: str) -> Non
         )
 
 
-def open_folder(folder: epath.Path) -> None:
+def open_folder(folder: epath.Path, mine: Callable[[str], bool] = lambda name: True) -> None:
     """Makes the folder `--out` and sweeps it and the folders in it.
 
+    Of what lies aside only files whose name `mine` knows are swept: others may be at work too.
     Raises BadInput if it cannot be made.
     """
     try:
@@ -58,6 +59,8 @@ def open_folder(folder: epath.Path) -> None:
             f'--out={folder}: cannot be made ({error.strerror}); allowed is a folder'
         ) from error
     for path in [path for depth in ('', '*/', '*/*/') for path in folder.glob(f'{depth}*.aside')]:
+        if not mine(path.name.rsplit('.', 2)[0]):
+            continue
         if path.is_dir():
             path.rmtree()
         else:

@@ -79,7 +79,7 @@ def test_a_composer_reads_the_words_that_it_was_trained_with(trained):
     composer = Composer.load(trained / 'composer')
     assert composer.text_encoder.name == composer.spec.text_encoder == latents.manifest.text_encoder
     assert composer.spec.model.text_width == composer.text_encoder.width == 16
-    row = latents.manifest.prompts.index(REQUEST.prompt)
+    row = list(latents.prompts).index(REQUEST.prompt)
     states, mask = composer.text_encoder.encode([REQUEST.prompt])
     np.testing.assert_array_equal(mask[0], latents.text.prompt_mask[row])
     np.testing.assert_allclose(states[0], latents.text.prompt[row], atol=1e-6)
