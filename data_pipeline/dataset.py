@@ -9,7 +9,7 @@
        tfds.builder_from_directory('DIR/tfds/prepared_songs/1.0.0').as_data_source('train')
 
    without TensorFlow.
-2. Records are one to a group and uncompressed: a window reads the seconds it touches, nothing else.
+2. Each record is read by itself: a window reads the seconds it touches, nothing else.
 3. A shard is whole songs, and what is in it follows from the list of songs alone. Shards are made
    one by one, anywhere, from the songs on disk: no record ever passes through a shuffle. (TFDS's
    own Beam writer groups all records by key, which for 10 GB wants several times that in memory.)
@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
 from tensorflow_datasets.core import dataset_builder, example_serializer
 
+from data_pipeline.record_files import write_records
 from data_pipeline.songs import Song, digest, read_samples, song_from_json
 from data_pipeline.work import Run, one_by_one
 from jen1composer.tracks import SAMPLE_RATE as RATE
@@ -36,10 +36,10 @@ from jen1composer.tracks import TRACKS
 NAME = 'prepared_songs'
 VERSION = '1.0.0'
 SPLITS = ('train', 'validation', 'test')
-WRITER_OPTIONS = 'group_size:1,uncompressed'
 SHARD_BYTES = 256 * 2**20  # a shard is closed at the first song that takes it past this
 
 
+@functools.cache
 def features() -> tfds.features.FeaturesDict:
     """What a record holds."""
     audio = tfds.features.Tensor(
@@ -80,15 +80,16 @@ def seconds_of(samples: np.ndarray) -> Iterator[np.ndarray]:
 
 def write_shard(shard: Any, folder: str) -> int:
     """Writes {'path', 'songs'} from the songs under `folder`; returns its number of records."""
-    writer = ArrayRecordWriter(shard['path'], WRITER_OPTIONS)
-    count = 0
-    for song in map(song_from_json, shard['songs']):
-        for second, audio in enumerate(seconds_of(read_samples(folder, song))):
-            example = {'audio': audio, 'song': song.id, 'second': second}
-            writer.write(_serializer().serialize_example(features().encode_example(example)))
-            count += 1
-    writer.close()
-    return count
+    songs = [song_from_json(song) for song in shard['songs']]
+
+    def records() -> Iterator[bytes]:
+        for song in songs:
+            for second, audio in enumerate(seconds_of(read_samples(folder, song))):
+                example = {'audio': audio, 'song': song.id, 'second': second}
+                yield _serializer().serialize_example(features().encode_example(example))
+
+    write_records(epath.Path(shard['path']), records())
+    return sum(song.num_records for song in songs)
 
 
 class PreparedSongs(dataset_builder.FileReaderBuilder):
