@@ -203,6 +203,10 @@ class Prepared:
             raise BadInput(f'split: {split!r}; allowed are {", ".join(SPLITS)}')
         return [song for song in self._songs if split in (None, song.split)]
 
+    def first_record(self, song: Song) -> int:
+        """Which of `records` is the first second of a song."""
+        return self._first_record[song.id]
+
     def read(self, song: Song, start_sample: int, num_samples: int) -> np.ndarray:
         """A window of a song, float32 `[track, sample, 2]`.
 
@@ -215,7 +219,7 @@ class Prepared:
             )
         window = np.zeros((len(self.tracks), num_samples, 2), np.float32)
         end_sample = min(start_sample + num_samples, song.num_samples)
-        first = self._first_record[song.id]
+        first = self.first_record(song)
         for second in range(start_sample // RATE, -(-end_sample // RATE)):
             audio = features().deserialize_example_np(self.records[first + second])['audio']
             begin, end = max(start_sample, second * RATE), min(end_sample, (second + 1) * RATE)
@@ -252,7 +256,8 @@ def _record_files(directory: epath.Path) -> tuple[list[str], list[int]]:
     """
     info = json.loads((directory / 'dataset_info.json').read_text())
     there = {path.name: path for path in directory.iterdir()}
-    names, lengths = [], []
+    names: list[str] = []
+    lengths: list[int] = []
     for split in sorted(info['splits'], key=lambda split: SPLITS.index(split['name'])):
         count = len(split['shardLengths'])
         files = [
