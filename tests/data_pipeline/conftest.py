@@ -11,6 +11,7 @@ import soundfile
 
 from data_pipeline.sources.midi import Note, Score, read_midi
 from data_pipeline.sources.scores import fetch_font
+from tests.data_pipeline.bucket import bucket  # noqa: F401
 
 RATE = 48_000
 TICKS_PER_BEAT = 480

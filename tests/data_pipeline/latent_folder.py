@@ -40,8 +40,9 @@ def prepare(
     folder: Path,
     prompts: Mapping[str, str | Sequence[str]] = MappingProxyType({}),
     beats_s: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    names: str = 'abcd',
 ) -> Prepared:
-    """Four songs of 3 to 9 seconds of noise; `prompts` and `beats_s` say what some are to have."""
+    """Songs of 3 to 9 seconds of noise; `prompts` and `beats_s` say what some are to have."""
     songs, stems = [], {}
     for number, (name, seconds) in enumerate(SECONDS.items()):
         described = prompts.get(name, f'song {name}')
@@ -49,6 +50,8 @@ def prepare(
             'prompts': (described,) if isinstance(described, str) else tuple(described),
             'beats_s': tuple(float(beat) for beat in beats_s.get(name, ())),
         }
+        if name not in names:
+            continue
         songs.append(prepared_folder.song(name, SPLITS[name], **about))
         stems[name] = np.random.default_rng(number).uniform(-0.2, 0.2, (4, seconds * 48_000, 2))
     return prepared_folder.make_prepared(folder, songs, stems, source='noise')
