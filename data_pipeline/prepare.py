@@ -250,8 +250,6 @@ def _settings(how: Preparation) -> dict[str, Any]:
 
 def _check_folder(folder: epath.Path, source: Source) -> None:
     """Refuses to write among files of another origin."""
-    if '://' in str(folder):
-        raise BadInput(f'--out={folder}: records are random access; allowed is a local folder')
     refuse_foreign(folder, KNOWN_FILES, 'prepared data')
     if (folder / 'manifest.json').exists():
         found = read_manifest(folder).source

@@ -242,6 +242,23 @@ def test_names_that_are_no_text_or_very_long(tmp_path: pathlib.Path):
     assert broken['file'] == str(music / 's2caf?')
 
 
+def test_a_bucket_holds_what_a_folder_does(
+    music: pathlib.Path,
+    prepared: Prepared,
+    bucket: tuple[str, pathlib.Path],
+    tmp_path: pathlib.Path,
+):
+    address, root = bucket
+    ready(music, f'{address}/data')
+    assert content(root / 'data') == content(prepared.folder)
+    far = Prepared(f'{address}/data', cache=str(tmp_path / 'cache'))
+    for near, found in zip(prepared.songs(), far.songs(), strict=True):
+        np.testing.assert_array_equal(far.read(found, 100, 9000), prepared.read(near, 100, 9000))
+    assert len(list((tmp_path / 'cache').iterdir())) == 3  # each shard once
+    again = ready(music, f'{address}/data')
+    assert again.fingerprint == far.fingerprint
+
+
 def test_settings_that_make_no_sense_are_refused():
     for settings in ({'held_out': 0.5}, {'max_broken': 2}, {'versions': (Version(),)}):
         (name,) = settings
