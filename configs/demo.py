@@ -31,9 +31,13 @@ def get_config(arg: str = '') -> ConfigDict:
     config.batch = 16
 
     config.data = ConfigDict()
-    config.data.latents = 'demo/latents'  # from launch.encode_latents
+    # From launch.encode_latents: a folder, or several mixed by weight, 'demo/latents:3,more:1'.
+    config.data.latents = 'demo/latents'
     config.data.autoencoder = 'demo/autoencoder'  # workdir of launch.train_autoencoder
     config.data.window_frames = 128  # 5.12 s at 25 frames a second
+    config.data.beat_aligned = False  # True: windows begin with a beat, where beats are known
+    config.data.workers = 0  # processes that read; 0: threads of this one
+    config.data.cache = ''  # folder to copy files to first; '': where they lie, if that is here
 
     # One track first, then up to all four: half of the weight is on the newest number, and the
     # rest is spread evenly over the earlier ones, which are retained.

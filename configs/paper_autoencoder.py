@@ -5,7 +5,8 @@
 
 From the paper: 48 kHz stereo, hop, latent channels, 5 % of the latent frames masked, losses in time
 and frequency beside multi-resolution adversarial ones, moving average of the weights, whitening.
-Ours: every width, depth and weight, which discriminators, the optimisers and the MDCT at the front.
+Ours: every width, depth and weight, which discriminators, the optimisers, the augmentation and the
+MDCT at the front.
 Of stride 40, it is a filterbank of 40 bands of 600 Hz: an orthonormal basis, in which nothing is
 lost, inverted by a matrix product and overlap-add like the levels above it, and no layer works at
 the sample rate. The decoder's gains and shapes serve at this stride as at the demo's.
@@ -31,6 +32,12 @@ def get_config(arg: str = '') -> ConfigDict:
     config.hop_samples = 320  # the product of model.strides, checked
     config.crop_frames = 300  # 2 s
     config.keep_silent = 0.1  # odds that a silent crop is kept rather than drawn again
+
+    # What is done to the training crops; without this section nothing is.
+    config.augment = ConfigDict()
+    config.augment.gain_db = 6.0  # each stem by a uniform gain, so many dB either way
+    config.augment.swap_channels = 0.5  # odds that left and right change places
+    config.augment.mixed = 0.25  # odds that a crop is a sum of stems rather than one
 
     # Levels, from the sound to the latents: 1200, 300 and 150 frames a second.
     config.model = ConfigDict()

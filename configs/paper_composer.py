@@ -31,9 +31,12 @@ def get_config(arg: str = '') -> ConfigDict:
     config.batch = 128
 
     config.data = ConfigDict()
-    config.data.latents = 'latents'  # from launch.encode_latents
+    config.data.latents = 'latents'  # from launch.encode_latents; or mixed, 'a:3,b:1'
     config.data.autoencoder = 'autoencoder'  # workdir of launch.train_autoencoder
     config.data.window_frames = 1536  # 10.24 s at 150 frames a second
+    config.data.beat_aligned = False
+    config.data.workers = 0  # processes that read; 0: threads of this one
+    config.data.cache = ''  # folder to copy files to first; '': where they lie, if that is here
 
     # One track first, then up to all four: half of the weight is on the newest number, and the
     # rest is spread evenly over the earlier ones, which are retained.

@@ -1,108 +1,83 @@
-"""Batches for the composer: a random-access mixture over task types, on top of seeded windows.
+"""Batches for the composer: what is shown and what is asked of it, example by example.
 
-Song and task are separate. Example i belongs to step s = i // global batch;
+Song and task are separate. For example i, which belongs to step s (`order`),
 
-(1) its window is entry i of a seeded permutation of all windows, reshuffled every epoch (Grain);
-(2) its task (roles, what is shown, mode) is drawn by the curriculum from (seed, i) with the
+(1) its window is entry i of the mixture of all data sets' windows (`mixture`);
+(2) its task (roles, what is shown, mode) is drawn by the curriculum from (seed, i), with the
     weights of step s;
-(3) host h of H reads the slots h x B/H .. (h + 1) x B/H - 1 of every step.
+(3) where the window begins, which prompt and which version of the song it has, are draws of their
+    own for (seed, i) (`windows`).
 
-So the position is the step alone: nothing has to be saved to resume, and the number of hosts may
-change between runs. Grain's own `MapDataset.mix` takes fixed weights and repeats a pattern that
-ties tasks to batch slots, hence our own dataset.
+So a batch is a function of its step, and neither hosts, threads nor worker processes change it.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import grain
 import jax
+import ml_dtypes
 import numpy as np
 
 from data_pipeline.curriculum import Curriculum
 from data_pipeline.kinds import Kind
+from data_pipeline.mixture import Mixture
+from data_pipeline.order import Order
 from data_pipeline.streams import stream
 from data_pipeline.windows import Window, Windows
 from jen1composer.diffusion.batch import Batch, Task, Text
-from jen1composer.errors import BadInput, require
+from jen1composer.errors import BadInput
 from jen1composer.tracks import task_id
 
-MAX_INDEX = 2**32  # an example index is keyed as uint32
 
+class StepBatches(grain.MapDataset[Batch]):
+    """Element s is this host's part of the batch of step s."""
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Order:
-    """Which examples there are, and which of them this host reads."""
-
-    seed: int
-    global_batch: int
-    total_steps: int
-    host: int = 0
-    hosts: int = 1
-
-    def __post_init__(self) -> None:
-        require(0 <= self.seed < 2**31, 'seed', self.seed, f'are 0 to {2**31 - 1}')
-        require(self.global_batch >= 1, 'batch', self.global_batch, 'is 1 or more')
-        if self.global_batch % self.hosts:
-            raise BadInput(
-                f'batch: {self.global_batch}; allowed are multiples of {self.hosts} hosts'
-            )
-        if self.global_batch * self.total_steps > MAX_INDEX:
-            raise BadInput(
-                f'total_steps: {self.total_steps} of batch {self.global_batch}; '
-                f'allowed are {MAX_INDEX} examples'
-            )
-
-    @property
-    def host_batch(self) -> int:
-        return self.global_batch // self.hosts
-
-    def example_index(self, position: int) -> int:
-        """Equation (3): the `position`-th example this host reads -> its index among all."""
-        step, slot = divmod(position, self.host_batch)
-        return step * self.global_batch + self.host * self.host_batch + slot
-
-
-class TaskMixture(grain.MapDataset[Batch]):
-    """Element p is the host's p-th example: a `Batch` of one, without its batch axis."""
-
-    def __init__(self, windows: Windows, curriculum: Curriculum, order: Order):
+    def __init__(self, mixture: Mixture, curriculum: Curriculum, order: Order):
         """Raises BadInput where the windows are too short for the spans of the curriculum."""
-        curriculum.kinds.check(windows.num_frames)
-        # grain's stubs want a RandomAccessDataSource; `Windows` is one by its two methods.
-        source = grain.MapDataset.source(cast(Any, windows))
-        permutation = source.shuffle(seed=order.seed).repeat()  # (1)
-        super().__init__(permutation)
-        self._windows = windows
+        super().__init__()
+        curriculum.kinds.check(mixture.num_frames)
+        self._mixture = mixture
         self._curriculum = curriculum
         self._order = order
 
     def __len__(self) -> int:
-        return self._order.host_batch * self._order.total_steps
+        return self._order.total_steps
 
-    def __getitem__(self, position: Any) -> Any:
-        if isinstance(position, slice):
-            return self.slice(position)
-        order = self._order
-        index = order.example_index(position)
-        step, num_frames = index // order.global_batch, self._windows.num_frames
-        task = self._curriculum.draw(order.seed, index, step, num_frames)  # (2)
-        window = cast(Window, self._parent[index])
-        return example(self._windows, window, task, index, order.seed)
+    def __getitem__(self, step: Any) -> Any:
+        if isinstance(step, slice):
+            return self.slice(step)
+        seed, indices = self._order.seed, self._order.indices(step)
+
+        def examples() -> Iterator[Batch]:
+            for index in indices:
+                windows, window = self._mixture[index]  # (1)
+                task = self._curriculum.draw(seed, index, step, windows.num_frames)  # (2)
+                yield example(windows, window, task, index, seed)
+
+        return stack(examples(), len(indices))
 
 
 def example(windows: Windows, window: Window, task: Task, index: int, seed: int | None) -> Batch:
-    """One example, like `task` without a batch axis; not jittered where `seed` is None."""
+    """One example, like `task` without a batch axis; its latents are still bfloat16.
+
+    Where `seed` is None the window is not moved, and of its song's prompts and versions it has the
+    first.
+    """
     tables = windows.latents.text
-    row, targets = windows.prompt_row(window), task_id(task.roles.tolist())
+    row, targets = windows.prompt_row(window, seed, index), task_id(task.roles.tolist())
+    offset, version = 0, 0
+    if seed is not None:  # (3)
+        offset, version = windows.jitter(seed, index), windows.version(seed, index)
     return Batch(
-        latents=windows.read(window, 0 if seed is None else windows.jitter(seed, index)),
+        latents=windows.view(window, offset, version),
         task=task,
         text=Text(
             prompt=tables.prompt[row],
             prompt_mask=tables.prompt_mask[row],
-            use_prompt=np.array(bool(windows.prompt(window))),  # As generation has it.
+            use_prompt=np.array(bool(windows.latents.prompts[row])),  # As generation has it.
             prefix=tables.prefix[targets],
             prefix_mask=tables.prefix_mask[targets],
         ),
@@ -110,19 +85,50 @@ def example(windows: Windows, window: Window, task: Task, index: int, seed: int 
     )
 
 
+def stack(examples: Iterable[Batch], count: int) -> Batch:
+    """`count` examples as a batch of float32 latents, each put in its place as it comes.
+
+    What an example was read from is let go before the next one is read.
+    """
+    whole: Batch | None = None
+    for row, one in enumerate(examples):
+        if whole is None:
+            whole = jax.tree.map(lambda leaf: np.empty((count, *leaf.shape), _dtype(leaf)), one)
+        jax.tree.map(lambda stacked, leaf, at=row: operator.setitem(stacked, at, leaf), whole, one)
+    assert whole is not None
+    return whole
+
+
 def batches(
-    windows: Windows, curriculum: Curriculum, order: Order, *, first_step: int, threads: int = 2
+    mixture: Mixture,
+    curriculum: Curriculum,
+    order: Order,
+    *,
+    first_step: int,
+    threads: int = 2,
+    workers: int = 0,
 ) -> Iterator[Batch]:
-    """This host's batches of steps first_step, first_step + 1, ..., read ahead by threads."""
-    dataset = TaskMixture(windows, curriculum, order)
-    remaining = dataset.slice(slice(first_step * order.host_batch, None))
-    stacked = remaining.batch(order.host_batch, drop_remainder=True)
-    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * threads)
-    return iter(stacked.to_iter_dataset(options))
+    """This host's batches of steps first_step, first_step + 1, ..., read ahead.
+
+    Args:
+      mixture: of windows.
+      curriculum: what is asked.
+      order: which examples.
+      first_step: where to begin.
+      threads: that read, in each process.
+      workers: processes that read, beside this one; 0 reads in this one. They need absl's flags to
+        be parsed, as a command has them.
+    """
+    ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+    remaining = StepBatches(mixture, curriculum, order).slice(slice(first_step, None))
+    read = remaining.to_iter_dataset(ahead)
+    if workers:
+        read = read.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+    return iter(read)
 
 
 def fixed_batches(
-    windows: Windows,
+    mixture: Mixture,
     curriculum: Curriculum,
     *,
     batch: int,
@@ -143,43 +149,55 @@ def fixed_batches(
     count = batch * num_batches
     last_step = sum(stage.steps for stage in curriculum.stages)
     return _stacked(
-        windows,
-        [windows[i * len(windows) // count] for i in range(count)],
-        [of_kind.draw(seed, i, last_step, windows.num_frames) for i in range(count)],
+        [(windows, windows[position]) for windows, position in _spread(mixture, count)],
+        [of_kind.draw(seed, i, last_step, mixture.num_frames) for i in range(count)],
         batch,
     )
 
 
-def stranger_batches(windows: Windows, batches: Sequence[Batch], *, seed: int) -> list[Batch]:
+def stranger_batches(mixture: Mixture, batches: Sequence[Batch], *, seed: int) -> list[Batch]:
     """For each example of `fixed_batches` the same task with latents of another song.
 
-    Raises BadInput where there is only one song.
+    It is one of the same data set. Raises BadInput where there is only one song in it.
     """
     batch = len(batches[0].index)
     count = batch * len(batches)
     chosen = []
-    for i in range(count):
-        song = windows[i * len(windows) // count].song
-        others = [place for place in windows.places if place.song != song]
+    for i, (windows, position) in enumerate(_spread(mixture, count)):
+        begin, end = windows.span(windows.row_of(position))
+        others = len(windows) - (end - begin)
         if not others:
             raise BadInput(f'{windows.latents.folder}: one song; allowed is two or more')
-        chosen.append(others[stream(seed, i, 'jitter').integers(len(others))])
+        other = int(stream(seed, i, 'jitter').integers(others))
+        chosen.append((windows, windows[other if other < begin else other + end - begin]))
     tasks = [
         Task(roles=roles, visible=visible, causal=causal)
         for task in (b.task for b in batches)
         for roles, visible, causal in zip(task.roles, task.visible, task.causal, strict=True)
     ]
-    return _stacked(windows, chosen, tasks, batch)
+    return _stacked(chosen, tasks, batch)
+
+
+def _spread(mixture: Mixture, count: int) -> list[tuple[Windows, int]]:
+    """`count` windows of a mixture, those of each data set evenly spread over it."""
+    places = [mixture.place(i) for i in range(count)]
+    counts = np.bincount([part for part, _ in places])
+    return [
+        (mixture.parts[part], position * len(mixture.parts[part]) // int(counts[part]))
+        for part, position in places
+    ]
 
 
 def _stacked(
-    windows: Windows, places: Sequence[Window], tasks: Sequence[Task], batch: int
+    places: Sequence[tuple[Windows, Window]], tasks: Sequence[Task], batch: int
 ) -> list[Batch]:
-    singles = [
-        example(windows, place, task, i, seed=None)
-        for i, (place, task) in enumerate(zip(places, tasks, strict=True))
-    ]
-    return [
-        jax.tree.map(lambda *leaves: np.stack(leaves), *singles[start : start + batch])
-        for start in range(0, len(singles), batch)
-    ]
+    def examples(begin: int) -> Iterator[Batch]:
+        for i in range(begin, begin + batch):
+            windows, window = places[i]
+            yield example(windows, window, tasks[i], i, seed=None)
+
+    return [stack(examples(begin), batch) for begin in range(0, len(places), batch)]
+
+
+def _dtype(leaf: np.ndarray) -> np.dtype:
+    return np.dtype(np.float32) if leaf.dtype == ml_dtypes.bfloat16 else leaf.dtype

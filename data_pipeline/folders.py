@@ -1,12 +1,16 @@
 """Folders that a command fills, possibly over several runs.
 
-1. A file is written aside, as `<name>.<process>.aside`, and renamed: under its name it is whole.
+1. What is written, is written aside, as `<name>.<process>-<thread>.aside`, and renamed: under its
+   name it is whole.
 2. What a killed run left aside is swept when the next one begins.
 3. Nothing is written among files of another origin: a mistyped `--out` costs nobody their work.
 """
 
+import json
 import os
-from collections.abc import Collection
+import threading
+from collections.abc import Callable, Collection
+from typing import Any
 
 from etils import epath
 
@@ -14,8 +18,20 @@ from jen1composer.errors import BadInput
 
 
 def aside(path: epath.Path) -> epath.Path:
-    """Where the file `path` is written before it is renamed."""
-    return path.with_name(f'{path.name}.{os.getpid()}.aside')
+    """Where the file or folder `path` is written before it is renamed."""
+    return path.with_name(f'{path.name}.{os.getpid()}-{threading.get_ident()}.aside')
+
+
+def write_text(path: epath.Path, text: str) -> None:
+    """Writes a text file aside and renames it."""
+    unfinished = aside(path)
+    unfinished.write_text(text)
+    unfinished.replace(path)
+
+
+def write_json(path: epath.Path, value: Any) -> None:
+    """Writes a JSON file aside and renames it."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + '\n')
 
 
 def refuse_foreign(folder: epath.Path, known: Collection[str], kind: str) -> None:
@@ -30,9 +46,10 @@ def refuse_foreign(folder: epath.Path, known: Collection[str], kind: str) -> Non
         )
 
 
-def open_folder(folder: epath.Path) -> None:
+def open_folder(folder: epath.Path, mine: Callable[[str], bool] = lambda name: True) -> None:
     """Makes the folder `--out` and sweeps it and the folders in it.
 
+    Of what lies aside only files whose name `mine` knows are swept: others may be at work too.
     Raises BadInput if it cannot be made.
     """
     try:
@@ -41,5 +58,10 @@ def open_folder(folder: epath.Path) -> None:
         raise BadInput(
             f'--out={folder}: cannot be made ({error.strerror}); allowed is a folder'
         ) from error
-    for path in (*folder.glob('*.aside'), *folder.glob('*/*.aside')):
-        path.unlink(missing_ok=True)
+    for path in [path for depth in ('', '*/', '*/*/') for path in folder.glob(f'{depth}*.aside')]:
+        if not mine(path.name.rsplit('.', 2)[0]):
+            continue
+        if path.is_dir():
+            path.rmtree()
+        else:
+            path.unlink(missing_ok=True)

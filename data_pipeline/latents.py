@@ -1,47 +1,52 @@
 """Encoded music on disk: clips of whitened latents with the text that goes with them.
 
-    DIR/clips/<song id>.array_record   one clip a record: float16 [track, frame, channel]
-    DIR/text.safetensors               token states of every distinct prompt and every task prefix
-    DIR/manifest.json                  what encoded it, and where each clip lies; written last
+    DIR/clips/clips-00000-of-00007.array_record   a clip of 10 to 20 s a record (`latent_records`)
+    DIR/songs.jsonl           `EncodedSong`, one a line
+    DIR/prompts.jsonl         each distinct prompt, one a line
+    DIR/text.safetensors      token states of each prompt, in that order, and of each task prefix
+    DIR/manifest.json         what encoded it, and what holds for all songs; written last
 
-A song is encoded whole and cut into clips of equal length side by side; the last one is aligned
-with the song's end and may overlap. A song's clips are written aside and renamed, and an encoding
-that is run again keeps the songs that are whole. The encoder is handed in: no model is known here.
+Opening reads the manifest and the songs once; shards are opened when a clip of theirs is read. The
+writer is `latent_writing`.
 """
 
 import dataclasses
 import json
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from array_record.python.array_record_data_source import ArrayRecordDataSource
-from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from data_pipeline.folders import aside, open_folder, refuse_foreign
-from data_pipeline.records import READER_OPTIONS, WRITER_OPTIONS, Prepared, Song, digest, write_json
+from data_pipeline.json_lines import JsonLines
+from data_pipeline.latent_records import Layout, Origin, frame_rate, unpack
+from data_pipeline.record_files import RecordFiles
+from data_pipeline.songs import digest
+from data_pipeline.text_tables import read_text
 from jen1composer.errors import BadInput
-from jen1composer.tracks import task_prefix
 
-VERSION = 2
-
-Encode = Callable[[np.ndarray], np.ndarray]  # [track, sample, 2] -> [track, frame, channel]
-EncodeText = Callable[[list[str]], tuple[np.ndarray, np.ndarray]]  # -> states, mask
+VERSION = 3
+CLIPS, SONGS, PROMPTS, TEXT, MANIFEST = (
+    'clips',
+    'songs.jsonl',
+    'prompts.jsonl',
+    'text.safetensors',
+    'manifest.json',
+)
+REMEDY = 'run python -m launch.encode_latents again'
+# What was asked for, where it lay and how it is cut into files decide nothing of what is read.
+_NOT_DECIDING = ('text_encoder', 'clips_per_shard', 'shard_bytes')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Clips:
-    """The clips of one song."""
+class EncodedSong:
+    """What there is to know of a song, beside its clips."""
 
     id: str
     split: str
-    prompt: str
     num_frames: int  # of the whole song
-    starts: tuple[int, ...]  # first frame of each clip
+    prompts: tuple[int, ...]  # rows of the prompt table, one or more
+    beats_s: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,222 +56,162 @@ class LatentManifest:
     version: int = VERSION
     tracks: tuple[str, ...]
     clip_frames: int
+    clips_per_shard: int
     channels: int
     hop_samples: int
     data_fingerprint: str  # of the prepared folder
     autoencoder_fingerprint: str
+    text_encoder: str  # its name
     text_fingerprint: str
     max_tokens: int  # that are read of a prompt
-    prompts: tuple[str, ...]  # row r of the prompt table is prompts[r]
-    songs: tuple[Clips, ...]
-    text_encoder: str = 'minilm'  # its name; manifests without it are of the only one there was
+    num_songs: int
+    num_clips: int  # of one version
+    num_versions: int = 1  # version 0 is the song itself, the others are augmented
+    augmentation: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what made them
+    songs_sha256: str
+    prompts_sha256: str
+    shard_bytes: tuple[int, ...]
 
     @property
     def fingerprint(self) -> str:
         """Hash of all that decides the batches drawn from here."""
         deciding = dataclasses.asdict(self)
-        del deciding['text_encoder']  # where it lay; which one it was, its fingerprint tells
-        return digest(deciding)
+        return digest({k: v for k, v in deciding.items() if k not in _NOT_DECIDING})
 
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return frame_rate(self.hop_samples)
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TextTables:
-    """Token states of each prompt and of each task prefix (row = task id), with masks."""
-
-    prompt: np.ndarray  # [prompt, token, width] float32
-    prompt_mask: np.ndarray  # [prompt, token] bool
-    prefix: np.ndarray  # [2 ** track, token, width] float32; row 0 is no task and holds zeros
-    prefix_mask: np.ndarray  # [2 ** track, token] bool
-
-
-def clip_starts(num_frames: int, clip_frames: int) -> tuple[int, ...]:
-    """First frames of clips side by side, the last aligned with the end; (0,) if shorter."""
-    last = max(0, num_frames - clip_frames)
-    return (*range(0, last, clip_frames), last)
-
-
-def encode_text(tracks: Sequence[str], prompts: Sequence[str], encode: EncodeText) -> TextTables:
-    """Encodes each prompt and each task prefix once, apart from each other."""
-    tasks = range(1, 1 << len(tracks))
-    prefix, prefix_mask = encode([task_prefix(tracks, task) for task in tasks])
-    prefix_mask = prefix_mask[:, : int(prefix_mask.sum(1).max())]  # as long as the longest
-    prefix = prefix[:, : prefix_mask.shape[1]]
-    prompt, prompt_mask = encode(list(prompts))
-    return TextTables(
-        prompt=prompt,
-        prompt_mask=prompt_mask,
-        prefix=np.concatenate([np.zeros_like(prefix[:1]), prefix]),
-        prefix_mask=np.concatenate([np.zeros_like(prefix_mask[:1]), prefix_mask]),
-    )
-
-
-def write_latents(
-    out: epath.PathLike,
-    prepared: Prepared,
-    *,
-    encode: Encode,
-    encode_text_states: EncodeText,
-    clip_frames: int,
-    channels: int,
-    hop_samples: int,
-    autoencoder_fingerprint: str,
-    text_encoder: str,
-    text_fingerprint: str,
-    max_tokens: int,
-    progress: Callable[[Sequence[Song]], Iterable[Song]] = lambda songs: songs,
-) -> LatentManifest:
-    """Encodes every song of `prepared` into the folder `out`; see the module docstring.
-
-    Raises BadInput where `out` is no folder, or holds latents of another origin (autoencoder,
-    data, text encoder, ...) or files that are no latents.
-    """
-    out = epath.Path(out)
-    songs = prepared.songs()
-    origin = {
-        'version': VERSION,
-        'clip_frames': clip_frames,
-        'data_fingerprint': prepared.fingerprint,
-        'autoencoder_fingerprint': autoencoder_fingerprint,
-        'text_fingerprint': text_fingerprint,
-        'max_tokens': max_tokens,
-    }
-    _claim(out, origin)
-    prompts = tuple(sorted({prompt for song in songs for prompt in song.prompts}))
-    manifest = LatentManifest(
-        tracks=prepared.tracks,
-        clip_frames=clip_frames,
-        channels=channels,
-        hop_samples=hop_samples,
-        data_fingerprint=prepared.fingerprint,
-        autoencoder_fingerprint=autoencoder_fingerprint,
-        text_encoder=text_encoder,
-        text_fingerprint=text_fingerprint,
-        max_tokens=max_tokens,
-        prompts=prompts,
-        songs=tuple(
-            Clips(
-                id=song.id,
-                split=song.split,
-                prompt=song.prompts[0],
-                num_frames=-(-song.num_samples // hop_samples),
-                starts=clip_starts(-(-song.num_samples // hop_samples), clip_frames),
-            )
-            for song in songs
-        ),
-    )
-    for song, clips in zip(progress(songs), manifest.songs, strict=True):
-        path = _clip_file(out, song.id)
-        if not path.exists():
-            num_frames = max(clips.num_frames, clip_frames)  # a short song is padded with silence
-            latents = encode(prepared.read(song, 0, num_frames * hop_samples))
-            _write_clips(path, latents, clips.starts, clip_frames)
-    tables = encode_text(prepared.tracks, prompts, encode_text_states)
-    # Contiguous, since safetensors writes another order of axes as it lies in memory.
-    arrays = {k: np.ascontiguousarray(v) for k, v in dataclasses.asdict(tables).items()}
-    text = out / 'text.safetensors'
-    save_file(arrays, os.fspath(aside(text)))
-    aside(text).replace(text)
-    write_json(out / 'manifest.json', dataclasses.asdict(manifest))
-    return manifest
+    @property
+    def origin(self) -> Origin:
+        """What all records have in common."""
+        return Origin(
+            autoencoder=self.autoencoder_fingerprint,
+            data=self.data_fingerprint,
+            frame_rate=self.frame_rate,
+            shape=(len(self.tracks), self.clip_frames, self.channels),
+        )
 
 
 class Latents:
-    """A folder of latents, open for reading; usable from many threads."""
+    """A folder of latents, open for reading; usable from many threads, picklable.
 
-    def __init__(self, folder: epath.PathLike):
-        """Opens a folder; raises BadInput, naming it, where it is no whole folder of latents."""
+    Attributes:
+      folder: where it is, on this machine or not.
+      manifest: what it holds.
+      layout: which clip is where.
+      prompts: each distinct prompt.
+      text: their token states, and those of the task prefixes.
+      num_frames: of each song, [song].
+      records: all clips as bytes, as they lie; `for record in latents.records` reads everything.
+    """
+
+    def __init__(self, folder: epath.PathLike, cache: str | None = None):
+        """Opens a folder; `cache` is where its files are copied to first, see `cache.local`.
+
+        Raises BadInput, naming it, where it is no whole folder of latents.
+        """
         self.folder = epath.Path(folder)
-        self.manifest = _read_manifest(self.folder)
-        self.text = _read_text(self.folder / 'text.safetensors')
-        self._clips = [
-            _open_clips(_clip_file(self.folder, song.id), len(song.starts))
-            for song in self.manifest.songs
-        ]
+        self.manifest = manifest = read_latent_manifest(self.folder)
+        self._cache = cache
+        self._songs = self._lines(SONGS, manifest.songs_sha256)
+        self.prompts = self._lines(PROMPTS, manifest.prompts_sha256)
+        self.text = self._read_text()
 
-    def songs(self, split: str) -> list[int]:
-        """Positions in `manifest.songs` of the songs of a split."""
-        return [i for i, song in enumerate(self.manifest.songs) if song.split == split]
+        rows: list[int] = []
+        ends, frames, splits = [0], [], []
+        for song in self._songs:  # Beats are read when they are asked for.
+            rows.extend(song['prompts'])
+            ends.append(len(rows))
+            frames.append(song['num_frames'])
+            splits.append(song['split'])
+        self.num_frames = np.array(frames)
+        self._splits = np.array(splits)
+        self._prompt_rows, self._prompt_ends = np.array(rows), np.array(ends)
 
-    def read(self, song: int, clip: int) -> np.ndarray:
-        """One clip, float32 `[track, frame, channel]`."""
-        manifest = self.manifest
-        data = self._clips[song][clip]
-        shape = (len(manifest.tracks), manifest.clip_frames, manifest.channels)
-        return np.frombuffer(data, '<f2').reshape(shape).astype(np.float32)
+        self.layout = Layout(
+            self.num_frames,
+            clip_frames=manifest.clip_frames,
+            clips_per_shard=manifest.clips_per_shard,
+            num_versions=manifest.num_versions,
+        )
+        self._check_shards()
+        self.records = RecordFiles(
+            self.folder / CLIPS,
+            self.layout.names,
+            self.layout.num_records,
+            num_bytes=manifest.shard_bytes,
+            remedy=REMEDY,
+            cache=cache,
+        )
+        self._origin = manifest.origin
 
+    def songs(self, split: str) -> np.ndarray:
+        """The numbers of the songs of a split, ascending."""
+        return np.flatnonzero(self._splits == split)
 
-def _clip_file(folder: epath.Path, song_id: str) -> epath.Path:
-    return folder / 'clips' / f'{song_id}.array_record'
+    def song(self, song: int) -> EncodedSong:
+        """What is known of song number `song`."""
+        return _song(self._songs[song])
 
+    def prompt_rows(self, song: int) -> np.ndarray:
+        """The rows of its prompts in `text` and `prompts`, one or more."""
+        return self._prompt_rows[self._prompt_ends[song] : self._prompt_ends[song + 1]]
 
-def _write_clips(
-    path: epath.Path, latents: np.ndarray, starts: Sequence[int], clip_frames: int
-) -> None:
-    unfinished = aside(path)
-    writer = ArrayRecordWriter(os.fspath(unfinished), WRITER_OPTIONS)
-    for start in starts:
-        clip = latents[:, start : start + clip_frames].astype('<f2')
-        writer.write(np.ascontiguousarray(clip).tobytes())
-    writer.close()
-    unfinished.replace(path)
+    def read(
+        self, song: int, clip: int, begin: int = 0, end: int | None = None, version: int = 0
+    ) -> np.ndarray:
+        """Frames `begin` to `end` of a clip, float32 `[track, frame, channel]`."""
+        return self.view(song, clip, version)[:, begin:end].astype(np.float32)
 
+    def view(self, song: int, clip: int, version: int = 0) -> np.ndarray:
+        """A clip as it is stored, bfloat16 `[track, frame, channel]`, not to be written to.
 
-def _open_clips(path: epath.Path, num_clips: int) -> ArrayRecordDataSource:
-    """The clips of one song; raises BadInput where they are not all there."""
-    remedy = 'delete it and run python -m launch.encode_latents again'
-    if not path.exists():
-        raise BadInput(f'{path}: missing; run python -m launch.encode_latents again')
-    try:
-        clips = ArrayRecordDataSource([os.fspath(path)], READER_OPTIONS)
-        found = len(clips)
-    except (OSError, RuntimeError) as error:  # What array_record raises for a damaged file.
-        raise BadInput(f'{path}: cut off or damaged ({error}); {remedy}') from error
-    if found != num_clips:
-        raise BadInput(f'{path}: holds {found} clips, the manifest says {num_clips}; {remedy}')
-    return clips
-
-
-def _read_text(path: epath.Path) -> TextTables:
-    try:
-        return TextTables(**load_file(os.fspath(path)))
-    except (OSError, SafetensorError, TypeError) as error:
-        raise BadInput(
-            f'{path}: missing, cut off or damaged ({error}); '
-            'run python -m launch.encode_latents again'
-        ) from error
-
-
-def _claim(out: epath.Path, origin: Mapping[str, Any]) -> None:
-    """Notes in `out` what encodes into it; refuses a folder that something else encoded into."""
-    path = out / 'origin.json'
-    if not path.exists():
-        refuse_foreign(out, ('clips',), 'latents')
-    open_folder(out)
-    if path.exists():
+        Raises BadInput, naming the file, where it is damaged or of another autoencoder.
+        """
+        record = self.layout.record(song, clip, version)
+        data = self.records[record]
         try:
-            found = dict(json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise BadInput(f'{path}: damaged ({error}); encode into another folder') from error
-        for key, value in origin.items():
-            if found.get(key) != value:
-                raise BadInput(
-                    f'{out}: holds latents whose {key} is {found.get(key)}, not {value}; '
-                    'encode into another folder'
-                )
-        return
-    (out / 'clips').mkdir(exist_ok=True)
-    write_json(path, origin)
+            return unpack(data, self._origin)
+        except (BadInput, ValueError) as error:
+            path = self.records.path(self.records.file_of(record))
+            raise BadInput(f'{path}: {error}; {REMEDY}') from error
+
+    def _lines(self, name: str, sha256: str) -> JsonLines:
+        return JsonLines(self.folder / name, sha256, remedy=REMEDY, cache=self._cache)
+
+    def _read_text(self) -> Any:
+        return read_text(self.folder / TEXT, remedy=REMEDY, cache=self._cache)
+
+    def _check_shards(self) -> None:
+        """Raises BadInput where a shard is missing: one look at the folder, not one at each."""
+        folder = self.folder / CLIPS
+        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        for name in self.layout.names:
+            if name not in there:
+                raise BadInput(f'{folder / name}: missing; {REMEDY}')
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != 'text'}  # mapped, not copied
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.text = self._read_text()
 
 
-def _read_manifest(folder: epath.Path) -> LatentManifest:
-    path = folder / 'manifest.json'
+def read_latent_manifest(folder: epath.Path) -> LatentManifest:
+    """Reads the manifest; raises BadInput where `folder` is not one of this version."""
+    path = folder / MANIFEST
     try:
         value = json.loads(path.read_text())
         if value['version'] != VERSION:
-            raise BadInput(f'{path}: version {value["version"]}; allowed is {VERSION}')
-        songs = tuple(Clips(**{**s, 'starts': tuple(s['starts'])}) for s in value.pop('songs'))
-        value |= {key: tuple(value[key]) for key in ('tracks', 'prompts')}
-        return LatentManifest(**value, songs=songs)
+            raise BadInput(
+                f'{path}: version {value["version"]}; allowed is {VERSION}, '
+                'run python -m launch.encode_latents again into another folder'
+            )
+        value |= {key: tuple(value[key]) for key in ('tracks', 'shard_bytes')}
+        return LatentManifest(**value)
     except BadInput:
         raise
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -274,3 +219,8 @@ def _read_manifest(folder: epath.Path) -> LatentManifest:
             f'{folder}: not a folder of latents ({type(error).__name__}: {error}); '
             'make one with python -m launch.encode_latents'
         ) from error
+
+
+def _song(value: Mapping[str, Any]) -> EncodedSong:
+    tuples: dict[str, Sequence[Any]] = {k: tuple(value[k]) for k in ('prompts', 'beats_s')}
+    return EncodedSong(**{**value, **tuples})

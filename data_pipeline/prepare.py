@@ -1,88 +1,91 @@
 """A source of songs to a prepared folder.
 
-1. Every song is loaded and written by itself, in worker processes, in any order. A song that is
-   there and whole is kept, so a run that was killed goes on where it stopped.
+1. Every song is loaded, measured and written under its key by itself, anywhere and in any order
+   (`work`). A song that is there and whole is kept, so a run that was killed goes on where it
+   stopped.
 2. Broken input is quarantined: left out, listed with its reason. Too much of it fails the run.
    A song that sounds exactly like an earlier one is left out and listed too, but fails nothing:
    the test split must not hold a copy of a training song.
-3. Splits are by song, never by window, and follow from the ids alone: songs are ordered by a hash,
-   those with material on every track first; validation and test take one in six each (at least one
-   as soon as there are three songs), train takes the rest.
-4. The manifest comes last.
+3. Splits are by song, never by window (`splits`).
+4. Training songs are written once more for each version that is asked for (`versions`).
+5. Then come the records of all songs (`dataset`), their list, and last the manifest.
 """
 
-import concurrent.futures
-import concurrent.futures.process
 import contextlib
 import dataclasses
-import hashlib
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from etils import epath
 
-from data_pipeline import prompts
+from data_pipeline import analysis, loudness, phase_vocoder, songs, versions
+from data_pipeline.analysis import analyse
 from data_pipeline.folders import open_folder, refuse_foreign
-from data_pipeline.prompts import compose_prompt
-from data_pipeline.records import (
-    Prepared,
-    Song,
-    digest,
-    read_manifest,
-    read_song,
-    write_manifest,
-    write_song,
-)
-from data_pipeline.sources.freedoom import fetch_freedoom
-from data_pipeline.sources.source import Entry, Source, constants
-from data_pipeline.sources.stems import Stems
-from jen1composer.errors import BadInput
+from data_pipeline.prompts import PromptStyle, song_prompts
+from data_pipeline.records import Prepared, read_manifest, write_prepared
+from data_pipeline.songs import FULL_SCALE, Song, digest, find_song, read_samples, write_song
+from data_pipeline.sources.source import Entry, Source, constants, entry_from_json
+from data_pipeline.splits import HELD_OUT, split_songs
+from data_pipeline.versions import Version, make_version, version_beats, version_tags
+from data_pipeline.work import Run, one_by_one
+from jen1composer.errors import BadInput, require
 from jen1composer.tracks import TRACKS
 
-NUM_WORKERS = 2
-MAX_BROKEN = 0.2
-HELD_OUT = 1 / 6
-
-# Wraps an iterable of a known length to show progress: (iterable, description, total).
-Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
+KNOWN_FILES = ('songs', 'tfds', 'songs.jsonl', 'manifest.json', 'work', 'description')
+MARK = '~'  # between the id of a song and the name of its version
 
 
-def open_source(spec: str) -> Source:
-    """The source that `--source=` names. Raises BadInput for one that there is not."""
-    kind, _, folder = spec.partition(':')
-    if spec == 'freedoom':
-        return fetch_freedoom()
-    if kind == 'stems' and folder:
-        return Stems(folder=folder)
-    raise BadInput(f'--source={spec}: unknown; allowed are freedoom, stems:DIR')
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """How songs are prepared, whatever their source.
+
+    Attributes:
+        prompts: how many, and how much each of them leaves out.
+        versions: pitch and speed versions of each training song, beside the plain one.
+        measure: whether tempo, key and beats are listened for where the source does not know them.
+        held_out: the share of songs that validation takes, and the share that test takes.
+        max_broken: the fraction of songs that may be broken.
+    """
+
+    prompts: PromptStyle = dataclasses.field(default_factory=PromptStyle)
+    versions: tuple[Version, ...] = ()
+    measure: bool = True
+    held_out: float = HELD_OUT
+    max_broken: float = 0.2
+
+    def __post_init__(self) -> None:
+        require(0 <= self.held_out <= 1 / 3, 'held_out', self.held_out, 'is 0 to 1/3')
+        require(0 <= self.max_broken <= 1, 'max_broken', self.max_broken, 'is 0 to 1')
+        names = [version.name for version in self.versions]
+        require(
+            '' not in names and len(set(names)) == len(names),
+            'versions',
+            self.versions,
+            'are versions that differ from the plain song and from each other',
+        )
 
 
 def prepare(
     source: Source,
     folder: epath.PathLike,
     *,
+    how: Preparation = Preparation(),  # frozen
     num_songs: int | None = None,
-    num_workers: int = NUM_WORKERS,
-    max_broken: float = MAX_BROKEN,
-    progress: Progress = lambda iterable, description, total: iterable,
+    run: Run = one_by_one,
 ) -> Prepared:
     """Fills `folder` from `source` and opens it.
 
     Args:
         source: where songs come from.
-        folder: made if need be; if it holds songs, they must be of the same source and settings.
+        folder: made if need be; if it holds songs, they must be of the same source.
+        how: see `Preparation`.
         num_songs: how many; all by default.
-        num_workers: processes that load songs; 0 loads them in this one.
-        max_broken: the fraction of songs that may be broken.
-        progress: shows it.
+        run: does the work.
 
-    Raises BadInput for a folder of other origin, for a source without songs, for too many broken
-    ones and for a worker that was killed.
+    Raises BadInput for a folder of other origin, for a source without songs and for too many broken
+    ones.
     """
     folder = epath.Path(folder)
     _check_folder(folder, source)
@@ -91,82 +94,191 @@ def prepare(
         raise BadInput(f'--source={source.name}: no songs; needed is at least one')
     open_folder(folder)
     (folder / 'manifest.json').unlink(missing_ok=True)  # Songs may change now.
-    songs: dict[str, Song] = {}
-    quarantined: dict[str, dict[str, str]] = {}
-    with _outcomes(source, entries, folder, num_workers) as outcomes:
-        for entry, outcome in progress(outcomes, 'preparing songs', len(entries)):
-            if isinstance(outcome, Song):
-                songs[entry.id] = outcome
-            else:
-                quarantined[entry.id] = _quarantine(entry, outcome)
-    broken = [quarantined[entry.id] for entry in entries if entry.id in quarantined]
-    if len(broken) > max_broken * len(entries):
-        raise BadInput(
-            f'--source={source.name}: {len(broken)} of {len(entries)} songs are broken, allowed is '
-            f'{max_broken:.0%}; the first: {broken[0]["reason"]}'
+
+    # ---- Songs.
+    outcomes = run(
+        functools.partial(make_song, source=source, folder=str(folder), measure=how.measure),
+        [dataclasses.asdict(entry) for entry in entries],
+        count_done=functools.partial(_count_songs, folder),
+        description='songs',
+    )
+    made, quarantined = _sorted_out(source, entries, outcomes, how.max_broken)
+    whole, copies = _without_copies([entry for entry in entries if entry.id in made], made)
+    splits = split_songs(whole, how.held_out)
+    plain = [dataclasses.replace(made[entry.id], split=splits[entry.id]) for entry in whole]
+
+    # ---- Versions, words.
+    described = [
+        dataclasses.replace(
+            song, prompts=song_prompts(song.id, song.tags, song.captions, how.prompts)
         )
-    whole, copies = _without_copies([entry for entry in entries if entry.id in songs], songs)
-    splits = split_songs(whole)
-    write_manifest(
+        for song in _with_versions(plain, how.versions, folder, run)
+    ]
+
+    # ---- Records, list, manifest.
+    write_prepared(
         folder,
-        [dataclasses.replace(songs[entry.id], split=splits[entry.id]) for entry in whole],
+        described,
         source=source.name,
-        settings=source.settings,
-        quarantined=broken + copies,
+        settings={'source': source.settings, 'preparation': _settings(how)},
+        quarantined=quarantined + copies,
+        run=run,
     )
     return Prepared(folder)
 
 
-def split_songs(entries: Sequence[Entry]) -> dict[str, str]:
-    """The split of each song, by id; the order of entries does not matter."""
+def make_song(
+    item: Mapping[str, Any], source: Source, folder: str, measure: bool
+) -> dict[str, Any]:
+    """Makes one song, or keeps the one that is there.
 
-    def order(entry: Entry) -> tuple[bool, str]:
-        return len(entry.tracks) < len(TRACKS), hashlib.sha256(entry.id.encode()).hexdigest()
-
-    ids = [entry.id for entry in sorted(entries, key=order)]
-    held_out = max(1, round(HELD_OUT * len(ids))) if len(ids) >= 3 else 0
-    splits = dict.fromkeys(ids, 'train')
-    splits.update(dict.fromkeys(ids[:held_out], 'validation'))
-    splits.update(dict.fromkeys(ids[held_out : 2 * held_out], 'test'))
-    return splits
-
-
-def make_song(source: Source, entry: Entry, folder: epath.Path) -> Song | str:
-    """Loads and writes one song, or keeps the one that is there; a broken one gives its reason."""
+    Returns:
+        {'id', 'song'}, or {'id', 'reason'} for a broken one.
+    """
+    entry = entry_from_json(item)
     try:
         sha256 = source.sha256(entry)
-        recipe = digest([source.name, dict(source.settings), constants(prompts), sha256])
-        with contextlib.suppress(BadInput):  # Missing or not whole: made now.
-            kept = read_song(folder, entry.id)
-            if kept.recipe == recipe:
-                return kept
-        material = source.load(entry)
+        made_by = constants(songs, loudness, analysis)
+        key = digest([source.name, dict(source.settings), sha256, measure, made_by])
+        song = find_song(folder, key)
+        if song is None:
+            song = _load(source, entry, folder, key, sha256, measure)
     except BadInput as error:
-        return str(error)
-    return write_song(
-        folder,
-        entry.id,
-        material.stems,
+        return {'id': entry.id, 'reason': str(error)}
+    song = dataclasses.replace(song, id=entry.id, title=entry.title)
+    return {'id': entry.id, 'song': dataclasses.asdict(song)}
+
+
+def _load(source: Source, entry: Entry, folder: str, key: str, sha256: str, measure: bool) -> Song:
+    material = source.load(entry)
+    tags, beats_s, measured = dict(material.tags), material.beats_s, []
+    if measure and (beats_s is None or not tags.get('bpm') or not tags.get('key')):
+        heard = analyse(material.stems.sum(axis=0))
+        for name, value in (('bpm', heard.bpm), ('key', heard.key)):
+            if not tags.get(name) and value is not None:
+                tags[name] = value
+                measured.append(name)
+        if beats_s is None:
+            beats_s = heard.beats_s
+            measured.append('beats_s')
+    song = Song(
+        id=entry.id,
+        key=key,
         title=entry.title,
-        tags=material.tags,
-        prompts=material.captions or (compose_prompt(entry.id, material.tags),),
-        beats_s=material.beats_s or (),
+        num_samples=0,
+        tags=tags,
+        measured=measured,
+        captions=material.captions or entry.captions,
+        beats_s=tuple(round(float(beat), 3) for beat in beats_s or ()),
+        rms_db={},
+        active={},
+        loudness_lufs=None,
         source_sha256=sha256,
-        recipe=recipe,
+        audio_sha256='',
+        flac_bytes={},
     )
+    return write_song(folder, song, material.stems)
+
+
+def _with_versions(
+    plain: Sequence[Song], wanted: Sequence[Version], folder: epath.Path, run: Run
+) -> list[Song]:
+    """All songs, each training song followed by its versions."""
+    items = [
+        {'song': dataclasses.asdict(song), 'version': dataclasses.asdict(version)}
+        for song in plain
+        if song.split == 'train'
+        for version in wanted
+    ]
+    if not items:
+        return list(plain)
+    made = run(
+        functools.partial(make_version_of, folder=str(folder)),
+        items,
+        count_done=functools.partial(_count_songs, folder),
+        description='versions',
+    )
+    of = {(item['id'], item['song']['version']): item['song'] for item in made}
+    return [
+        version
+        for song in plain
+        for version in (
+            song,
+            *(
+                songs.song_from_json(of[song.id, version.name])
+                for version in wanted
+                if song.split == 'train'
+            ),
+        )
+    ]
+
+
+def make_version_of(item: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Makes the version {'version'} of the plain song {'song'}, or keeps the one that is there.
+
+    Returns:
+        {'id', 'song'}, the id of the plain song and the version.
+    """
+    plain, version = songs.song_from_json(item['song']), Version(**item['version'])
+    key = digest([plain.key, item['version'], constants(songs, loudness, versions, phase_vocoder)])
+    song = find_song(folder, key)
+    if song is None:
+        stems = read_samples(folder, plain).astype(np.float32) / FULL_SCALE
+        song = dataclasses.replace(
+            plain,
+            key=key,
+            tags=version_tags(plain.tags, version),
+            captions=(),  # They may name a tempo or a key.
+            beats_s=tuple(round(beat, 3) for beat in version_beats(plain.beats_s, version)),
+        )
+        song = write_song(folder, song, make_version(stems, version, TRACKS))
+    song = dataclasses.replace(
+        song,
+        id=f'{plain.id}{MARK}{version.name}',
+        title=plain.title,
+        split=plain.split,
+        version=version.name,
+    )
+    return {'id': plain.id, 'song': dataclasses.asdict(song)}
+
+
+def _settings(how: Preparation) -> dict[str, Any]:
+    return dataclasses.asdict(how) | {
+        'songs': constants(songs, loudness, analysis, versions, phase_vocoder)
+    }
 
 
 def _check_folder(folder: epath.Path, source: Source) -> None:
     """Refuses to write among files of another origin."""
-    if '://' in str(folder):
-        raise BadInput(f'--out={folder}: records are random access; allowed is a local folder')
-    refuse_foreign(folder, ('songs', 'manifest.json'), 'prepared data')
+    refuse_foreign(folder, KNOWN_FILES, 'prepared data')
     if (folder / 'manifest.json').exists():
         found = read_manifest(folder).source
         if found != source.name:
             raise BadInput(
                 f'--out={folder}: was prepared from {found}, not {source.name}; give another folder'
             )
+
+
+def _count_songs(folder: epath.Path) -> int:
+    """How many whole songs there are, whoever makes them."""
+    with contextlib.suppress(OSError):  # One was renamed while it was looked for.
+        return sum(not path.name.endswith('.aside') for path in folder.glob('songs/*/*'))
+    return 0
+
+
+def _sorted_out(
+    source: Source, entries: Sequence[Entry], outcomes: Sequence[Mapping[str, Any]], most: float
+) -> tuple[dict[str, Song], list[dict[str, str]]]:
+    """The songs by id, and the broken ones; raises BadInput where too many are broken."""
+    made = {o['id']: songs.song_from_json(o['song']) for o in outcomes if 'song' in o}
+    reasons = {o['id']: o['reason'] for o in outcomes if 'reason' in o}
+    broken = [_quarantine(entry, reasons[entry.id]) for entry in entries if entry.id in reasons]
+    if len(broken) > most * len(entries):
+        raise BadInput(
+            f'--source={source.name}: {len(broken)} of {len(entries)} songs are broken, allowed is '
+            f'{most:.0%}; the first: {broken[0]["reason"]}'
+        )
+    return made, broken
 
 
 def _quarantine(entry: Entry, reason: str) -> dict[str, str]:
@@ -176,51 +288,14 @@ def _quarantine(entry: Entry, reason: str) -> dict[str, str]:
 
 
 def _without_copies(
-    entries: Sequence[Entry], songs: Mapping[str, Song]
+    entries: Sequence[Entry], made: Mapping[str, Song]
 ) -> tuple[list[Entry], list[dict[str, str]]]:
     """The entries less those that sound exactly like an earlier one, and these quarantined."""
     first: dict[str, Entry] = {}
     copies = []
     for entry in entries:
-        original = first.setdefault(songs[entry.id].audio_sha256, entry)
+        original = first.setdefault(made[entry.id].audio_sha256, entry)
         if original is not entry:
             reason = f'{entry.where}: sounds exactly like {original.where}; a song is taken once'
             copies.append(_quarantine(entry, reason))
     return list(first.values()), copies
-
-
-@contextlib.contextmanager
-def _outcomes(
-    source: Source, entries: Sequence[Entry], folder: epath.Path, num_workers: int
-) -> Iterator[Iterator[tuple[Entry, Song | str]]]:
-    """Gives an iterator over each entry with what became of it, in the order of completion."""
-    if not num_workers:
-        yield ((entry, make_song(source, entry, folder)) for entry in entries)
-        return
-    # Spawned, not forked: the caller may run threads, and JAX does not survive a fork.
-    with concurrent.futures.ProcessPoolExecutor(
-        num_workers, multiprocessing.get_context('spawn'), initializer=_start_worker
-    ) as pool:
-        try:
-            jobs = {pool.submit(make_song, source, e, folder): e for e in entries}
-            yield ((jobs[job], job.result()) for job in concurrent.futures.as_completed(jobs))
-        except concurrent.futures.process.BrokenProcessPool as error:
-            raise BadInput(
-                f'--workers={num_workers}: one of them was killed, most likely for want of memory; '
-                'run it again with fewer, it goes on where it was'
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Leaves Ctrl-C to the parent, and ends with it: after a kill no worker must wait for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def wait() -> None:
-            multiprocessing.connection.wait([parent.sentinel])
-            os._exit(1)
-
-        threading.Thread(target=wait, daemon=True).start()

@@ -1,85 +1,35 @@
-"""Prepared music on disk: a folder of songs whose stems can be read from anywhere within.
+"""A prepared folder: songs whose stems can be read from anywhere within.
 
-    DIR/songs/<id>.array_record   one record a second: little-endian int16 [track, 48000, 2]
-    DIR/songs/<id>.json           `Song`, without its split
-    DIR/manifest.json             `Manifest`; written last, so its presence means that all is there
-
-1. Samples are int16 at full scale 32768, so int16 -> float32 -> int16 is the identity. The last
-   record is padded with silence.
-2. Records are one to a group and uncompressed: a window reads the seconds it touches, nothing else.
-3. Files are written aside and renamed, the record file before its JSON: a song whose JSON is there
-   is whole, whenever the writer was killed.
-4. Which split a song is in stands in the manifest alone, since it depends on the other songs.
+DIR/songs/          rendered songs, see `songs`
+DIR/tfds/           the same as records of a second, see `dataset`
+DIR/songs.jsonl     one `Song` a line, in the order of the records
+DIR/manifest.json   `Manifest`; written last, so its presence means that all is there
 """
 
+import collections
 import dataclasses
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_record.python.array_record_data_source import ArrayRecordDataSource
-from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
 
-from data_pipeline.folders import aside
-from data_pipeline.loudness import rms_db
+from data_pipeline.dataset import NAME, SPLITS, PreparedSongs, features, songs_digest
+from data_pipeline.dataset import VERSION as DATASET_VERSION
+from data_pipeline.folders import write_json, write_text
+from data_pipeline.record_files import RecordFiles
+from data_pipeline.songs import FULL_SCALE, Song, digest, song_from_json
+from data_pipeline.work import Run, one_by_one
 from jen1composer.errors import BadInput
 from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS
 
-VERSION = 1
-FULL_SCALE = 32768
-SPLITS = ('train', 'validation', 'test')
-WRITER_OPTIONS = 'group_size:1,uncompressed'
-READER_OPTIONS = {'max_parallelism': '0'}  # For random access; reading ahead is off by itself.
-ACTIVE_DB = -60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Song:
-    """A prepared song.
-
-    Attributes:
-        id: names its files.
-        split: 'train', 'validation' or 'test'.
-        title: for people.
-        num_records: whole and begun seconds.
-        num_samples: length before padding, at 48 kHz.
-        tags: what is known about the music (bpm, key, instruments of each track, ...).
-        prompts: sentences that describe it, one or more.
-        beats_s: when each beat falls, in seconds; empty where no beat was found.
-        rms_db: of each track over the whole song, dB below full scale; -120 is silence.
-        active: of each track, the fraction of seconds louder than -60 dB.
-        source_sha256: of what the song was made from.
-        audio_sha256: of its records.
-        record_bytes: size of the record file.
-        recipe: hash of source_sha256, the source's name and its settings; a song is made again
-            when it changes.
-    """
-
-    id: str
-    split: str = ''
-    title: str
-    num_records: int
-    num_samples: int
-    tags: Mapping[str, Any]
-    prompts: tuple[str, ...]
-    beats_s: tuple[float, ...] = ()
-    rms_db: Mapping[str, float]
-    active: Mapping[str, float]
-    source_sha256: str
-    audio_sha256: str
-    record_bytes: int
-    recipe: str
-
-    @property
-    def duration_s(self) -> float:
-        return self.num_samples / RATE
+VERSION = 2
+REMEDY = 'prepare the data again, songs are kept'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +38,13 @@ class Manifest:
 
     Attributes:
         source: where the music came from.
-        settings: of the source.
-        splits: song ids by split.
+        settings: of the source and of the preparation.
         quarantined: {'file', 'reason'} of input that was left out, as broken or as a copy.
-        totals: songs, seconds and bytes.
-        fingerprint: SHA-256 over the songs, the splits and the settings.
+        summary: counts, hours, tracks, loudness, tempo and key, see `summarise`.
+        read_sha256: over what was read, song by song.
+        settings_sha256: over `settings`.
+        songs_sha256: of songs.jsonl.
+        fingerprint: over all that decides what is read from here.
     """
 
     version: int = VERSION
@@ -100,134 +52,96 @@ class Manifest:
     tracks: Sequence[str] = TRACKS
     sample_rate: int = RATE
     settings: Mapping[str, Any]
-    splits: Mapping[str, Sequence[str]]
     quarantined: Sequence[Mapping[str, str]]
-    totals: Mapping[str, float]
+    summary: Mapping[str, Any]
+    read_sha256: str
+    settings_sha256: str
+    songs_sha256: str
     fingerprint: str
 
 
-def write_json(path: epath.Path, value: Any) -> None:
-    """Writes JSON aside and renames it."""
-    unfinished = aside(path)
-    unfinished.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + '\n')
-    unfinished.replace(path)
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of a JSON value in canonical form."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def quantise(stems: np.ndarray) -> np.ndarray:
-    """float in [-1, 1] to int16, rounded to the nearest; full scale itself becomes 32767."""
-    if not np.abs(stems).max(initial=0.0) <= 1.0:
-        raise ValueError('stems must be finite and lie in [-1, 1]')
-    return np.minimum(np.rint(stems * FULL_SCALE), FULL_SCALE - 1).astype('<i2')
-
-
-def write_song(
-    folder: epath.PathLike,
-    song_id: str,
-    stems: np.ndarray,
-    *,
-    title: str,
-    tags: Mapping[str, Any],
-    prompts: Sequence[str],
-    beats_s: Sequence[float] = (),
-    source_sha256: str,
-    recipe: str,
-) -> Song:
-    """Writes one song under `folder`; stems are float32 `[track, sample, 2]` within [-1, 1]."""
-    songs = epath.Path(folder) / 'songs'
-    songs.mkdir(parents=True, exist_ok=True)
-    num_tracks, num_samples, _ = stems.shape
-    num_records = -(-num_samples // RATE)
-    sha256 = hashlib.sha256()
-    second_db = np.zeros((num_tracks, num_records))
-    path = songs / f'{song_id}.array_record'
-    unfinished = aside(path)
-    writer = ArrayRecordWriter(os.fspath(unfinished), WRITER_OPTIONS)
-    for second in range(num_records):
-        chunk = stems[:, second * RATE : (second + 1) * RATE]
-        second_db[:, second] = [rms_db(stem) for stem in chunk]
-        record = np.zeros((num_tracks, RATE, 2), '<i2')
-        record[:, : chunk.shape[1]] = quantise(chunk)
-        writer.write(record.tobytes())
-        sha256.update(record)
-    writer.close()
-    if unfinished.stat().length < num_records * num_tracks * RATE * 4:
-        raise OSError(f'{unfinished}: not all was written; is the disk full?')
-    unfinished.replace(path)
-    song = Song(
-        id=song_id,
-        title=title,
-        num_records=num_records,
-        num_samples=num_samples,
-        tags=tags,
-        prompts=tuple(prompts),
-        beats_s=tuple(round(float(beat), 3) for beat in beats_s),
-        rms_db={t: round(rms_db(x), 1) for t, x in zip(TRACKS, stems, strict=True)},
-        active={
-            t: round(float(np.mean(db > ACTIVE_DB)), 3)
-            for t, db in zip(TRACKS, second_db, strict=True)
-        },
-        source_sha256=source_sha256,
-        audio_sha256=sha256.hexdigest(),
-        record_bytes=path.stat().length,
-        recipe=recipe,
-    )
-    value = dataclasses.asdict(song)
-    del value['split']
-    write_json(songs / f'{song_id}.json', value)
-    return song
-
-
-def read_song(folder: epath.PathLike, song_id: str) -> Song:
-    """Reads a song's JSON and checks that its record file is there and whole.
-
-    Raises BadInput if either is missing or damaged.
-    """
-    songs = epath.Path(folder) / 'songs'
-    path = songs / f'{song_id}.json'
-    records = songs / f'{song_id}.array_record'
-    try:
-        value = json.loads(path.read_text())
-        value |= {key: tuple(value[key]) for key in ('prompts', 'beats_s')}
-        song = Song(**value)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BadInput(f'{path}: missing or damaged ({error}); prepare the data again') from error
-    found = records.stat().length if records.exists() else None
-    if found != song.record_bytes:
-        raise BadInput(
-            f'{records}: {found} bytes; needed are {song.record_bytes}, prepare it again'
-        )
-    return song
-
-
-def write_manifest(
+def write_prepared(
     folder: epath.PathLike,
     songs: Sequence[Song],
     *,
     source: str,
     settings: Mapping[str, Any],
-    quarantined: Sequence[Mapping[str, str]],
+    quarantined: Sequence[Mapping[str, str]] = (),
+    run: Run = one_by_one,
 ) -> Manifest:
-    """Writes the manifest over songs that carry their split; nothing is written after it."""
-    described = [dataclasses.asdict(song) for song in songs]
+    """Makes the records of songs that lie under `folder`, then their list, then the manifest.
+
+    Records that are there for the same songs are kept. Nothing is written after the manifest.
+    """
+    folder = epath.Path(folder)
+    songs = [song for split in SPLITS for song in songs if song.split == split]
+    directory = folder / 'tfds' / NAME / DATASET_VERSION
+    for killed in directory.parent.glob('*incomplete*'):
+        killed.rmtree()
+    if directory.exists() and not _is_of(directory, songs):
+        directory.rmtree()
+    nothing = folder / 'work'  # where TFDS would put downloads
+    PreparedSongs(folder, songs, run).download_and_prepare(download_dir=nothing)
+    if nothing.exists():
+        nothing.rmtree()
+    lines = ''.join(f'{json.dumps(dataclasses.asdict(song), sort_keys=True)}\n' for song in songs)
+    songs_sha256 = hashlib.sha256(lines.encode()).hexdigest()
     manifest = Manifest(
         source=source,
         settings=settings,
-        splits={split: [s.id for s in songs if s.split == split] for split in SPLITS},
         quarantined=quarantined,
-        totals={
-            'songs': len(songs),
-            'seconds': round(sum(song.duration_s for song in songs), 1),
-            'bytes': sum(song.record_bytes for song in songs),
-        },
-        fingerprint=digest([VERSION, source, TRACKS, RATE, dict(settings), described]),
+        summary=summarise(songs),
+        read_sha256=digest([[song.id, song.source_sha256] for song in songs]),
+        settings_sha256=digest(dict(settings)),
+        songs_sha256=songs_sha256,
+        fingerprint=digest([VERSION, TRACKS, RATE, songs_sha256]),
     )
-    write_json(epath.Path(folder) / 'manifest.json', dataclasses.asdict(manifest))
+    write_text(folder / 'songs.jsonl', lines)
+    write_json(folder / 'manifest.json', dataclasses.asdict(manifest))
     return manifest
+
+
+def summarise(songs: Sequence[Song]) -> dict[str, Any]:
+    """What a folder of songs holds, in numbers.
+
+    Returns:
+        JSON: songs and hours, over all and by split; for each track the songs that it sounds in,
+        its active hours, the songs in which it is near silent; number of versions; [least,
+        median, greatest] of loudness (LUFS) and tempo (bpm); songs by key.
+    """
+
+    def hours(chosen: Sequence[Song]) -> float:
+        return round(sum(song.duration_s for song in chosen) / 3600, 4)
+
+    def spread(values: Sequence[float]) -> list[float] | None:
+        if not values:
+            return None
+        return [round(float(value), 1) for value in np.percentile(values, (0, 50, 100))]
+
+    keys = collections.Counter(str(s.tags['key']) for s in songs if s.tags.get('key'))
+    by_split = {split: [s for s in songs if s.split == split] for split in SPLITS}
+    return {
+        'songs': len(songs),
+        'hours': hours(songs),
+        'versions': sum(bool(song.version) for song in songs),
+        'splits': {
+            split: {'songs': len(chosen), 'hours': hours(chosen)}
+            for split, chosen in by_split.items()
+        },
+        'tracks': {
+            track: {
+                'songs': sum(song.active[track] > 0 for song in songs),
+                'hours': round(sum(s.active[track] * s.duration_s for s in songs) / 3600, 4),
+                'near_silent': sum(track in song.near_silent for song in songs),
+            }
+            for track in TRACKS
+        },
+        'loudness_lufs': spread([s.loudness_lufs for s in songs if s.loudness_lufs is not None]),
+        'bpm': spread([float(s.tags['bpm']) for s in songs if s.tags.get('bpm')]),
+        'keys': dict(sorted(keys.items())),
+        'record_bytes': sum(song.num_records for song in songs) * len(TRACKS) * RATE * 4,
+        'flac_bytes': sum(sum(song.flac_bytes.values()) for song in songs),
+    }
 
 
 def read_manifest(folder: epath.Path) -> Manifest:
@@ -236,7 +150,10 @@ def read_manifest(folder: epath.Path) -> Manifest:
     try:
         value = json.loads(path.read_text())
         if value['version'] != VERSION:
-            raise BadInput(f'{path}: version {value["version"]}; allowed is {VERSION}')
+            raise BadInput(
+                f'{path}: version {value["version"]}; allowed is {VERSION}, '
+                'prepare the data again into another folder'
+            )
         return Manifest(**value)
     except BadInput:
         raise
@@ -247,43 +164,30 @@ def read_manifest(folder: epath.Path) -> Manifest:
         ) from error
 
 
-@dataclass(frozen=True)
-class _Whole:
-    """All records of a file, as array_record wants to be told, so that it opens it when needed."""
-
-    filename: str
-    skip: int
-    take: int
-    examples_in_shard: int
-
-
 class Prepared:
     """A prepared folder, open for reading; usable from many threads, picklable.
 
     Attributes:
-        folder: where it is.
+        folder: where it is, on this machine or not.
         manifest: what it holds.
+        records: all seconds as bytes, as they lie: by split, and in each split by song.
     """
 
-    def __init__(self, folder: epath.PathLike):
-        """Opens the folder and checks every song's files; raises BadInput if one is not whole."""
+    def __init__(self, folder: epath.PathLike, cache: str | None = None):
+        """Opens the folder; `cache` is where its records are copied to first, see `cache.local`.
+
+        Raises BadInput if a file is missing or is not whole.
+        """
         self.folder = epath.Path(folder)
         self.manifest = read_manifest(self.folder)
-        self._songs = [
-            dataclasses.replace(read_song(self.folder, song_id), split=split)
-            for split in SPLITS
-            for song_id in self.manifest.splits[split]
-        ]
-        lengths = [song.num_records for song in self._songs]
-        begins = itertools.accumulate(lengths, initial=0)
+        self._songs = _read_songs(self.folder, self.manifest)
+        directory = self.folder / 'tfds' / NAME / DATASET_VERSION
+        if not _is_of(directory, self._songs):
+            raise BadInput(f'{directory}: records are missing or of other songs; {REMEDY}')
+        names, lengths = _record_files(directory)
+        self.records = RecordFiles(directory, names, lengths, remedy=REMEDY, cache=cache)
+        begins = itertools.accumulate((song.num_records for song in self._songs), initial=0)
         self._first_record = dict(zip((song.id for song in self._songs), begins, strict=False))
-        self._records = ArrayRecordDataSource(
-            [
-                _Whole(os.fspath(self.folder / 'songs' / f'{song.id}.array_record'), 0, n, n)
-                for song, n in zip(self._songs, lengths, strict=True)
-            ],
-            READER_OPTIONS,
-        )
 
     @property
     def tracks(self) -> tuple[str, ...]:
@@ -299,6 +203,10 @@ class Prepared:
             raise BadInput(f'split: {split!r}; allowed are {", ".join(SPLITS)}')
         return [song for song in self._songs if split in (None, song.split)]
 
+    def first_record(self, song: Song) -> int:
+        """Which of `records` is the first second of a song."""
+        return self._first_record[song.id]
+
     def read(self, song: Song, start_sample: int, num_samples: int) -> np.ndarray:
         """A window of a song, float32 `[track, sample, 2]`.
 
@@ -311,10 +219,56 @@ class Prepared:
             )
         window = np.zeros((len(self.tracks), num_samples, 2), np.float32)
         end_sample = min(start_sample + num_samples, song.num_samples)
+        first = self.first_record(song)
         for second in range(start_sample // RATE, -(-end_sample // RATE)):
-            data = self._records[self._first_record[song.id] + second]
-            record = np.frombuffer(data, '<i2').reshape(len(self.tracks), RATE, 2)
+            audio = features().deserialize_example_np(self.records[first + second])['audio']
             begin, end = max(start_sample, second * RATE), min(end_sample, (second + 1) * RATE)
-            piece = record[:, begin - second * RATE : end - second * RATE]
+            piece = audio[:, begin - second * RATE : end - second * RATE]
             window[:, begin - start_sample : end - start_sample] = piece
         return window / FULL_SCALE
+
+
+def _read_songs(folder: epath.Path, manifest: Manifest) -> list[Song]:
+    """All songs; raises BadInput if the list is not the one of the manifest."""
+    path = folder / 'songs.jsonl'
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise BadInput(f'{path}: cannot be read ({error}); prepare the data again') from error
+    if hashlib.sha256(text.encode()).hexdigest() != manifest.songs_sha256:
+        raise BadInput(f'{path}: is not the one of manifest.json; prepare the data again')
+    return [song_from_json(json.loads(line)) for line in text.splitlines()]
+
+
+def _is_of(directory: epath.Path, songs: Sequence[Song]) -> bool:
+    """Whether the data set in `directory` was made of `songs`."""
+    metadata = directory / 'metadata.json'
+    if not metadata.exists():
+        return False
+    by_split = {split: [song for song in songs if song.split == split] for split in SPLITS}
+    return json.loads(metadata.read_text()).get('songs') == songs_digest(by_split)
+
+
+def _record_files(directory: epath.Path) -> tuple[list[str], list[int]]:
+    """The record files in the order of SPLITS, and how many records each has, as TFDS noted.
+
+    Raises BadInput where they are not all there, or not as long as they were.
+    """
+    info = json.loads((directory / 'dataset_info.json').read_text())
+    there = {path.name: path for path in directory.iterdir()}
+    names: list[str] = []
+    lengths: list[int] = []
+    for split in sorted(info['splits'], key=lambda split: SPLITS.index(split['name'])):
+        count = len(split['shardLengths'])
+        files = [
+            f'{NAME}-{split["name"]}.array_record-{k:05d}-of-{count:05d}' for k in range(count)
+        ]
+        found = [there[name].stat().length for name in files if name in there]
+        if len(found) != count or sum(found) != int(split['numBytes']):
+            raise BadInput(
+                f'{directory}: the {split["name"]} split has {len(found)} files of {sum(found)} '
+                f'bytes; needed are {count} of {split["numBytes"]}; {REMEDY}'
+            )
+        names += files
+        lengths += map(int, split['shardLengths'])
+    return names, lengths

@@ -7,7 +7,8 @@ new name leaves what the others draw as it was.
 
 import numpy as np
 
-_NAMES = ('task', 'jitter', 'kind', 'span')  # A name's place is part of what it draws: append only.
+# A name's place is part of what it draws: append only.
+_NAMES = ('task', 'jitter', 'kind', 'span', 'augment', 'mixing', 'prompt', 'version', 'mixture')
 
 
 def stream(seed: int, index: int, name: str) -> np.random.Generator:

@@ -37,6 +37,7 @@ from jen1composer.training.loop import LoopConfig
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree, TrainState, parameter_count
 from launch.autoencoder_sections import (
+    crop_options,
     make_adversary,
     make_autoencoder,
     make_optimizers,
@@ -210,6 +211,7 @@ def _crops(
         num_examples=num_batches * config.batch,
         seed=config.seed,
         keep_silent=config.keep_silent,
+        **crop_options(config),
     )
 
 

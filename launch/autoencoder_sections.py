@@ -1,10 +1,12 @@
-"""Sections of an autoencoder's config as what the library takes: networks, task and optimisers."""
+"""Sections of an autoencoder's config as the library takes them, from networks to crops."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import optax
 from ml_collections import ConfigDict
 
+from data_pipeline.augmentation import Augmentation
 from jen1composer.errors import BadInput
 from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
 from jen1composer.models.discriminator import DiscriminatorConfig, Discriminators
@@ -57,7 +59,17 @@ def make_optimizers(config: ConfigDict) -> optax.GradientTransformation:
     return two_optimizers(ours, make_optimizer(theirs), learns_from)
 
 
-def _from_config(kind: Any, section: ConfigDict, name: str, **given: Any) -> Any:
+def crop_options(config: ConfigDict) -> dict[str, Any]:
+    """What `AudioCrops` does to crops, by the section `augment`; nothing without one.
+
+    The section holds the fields of `Augmentation` and `mixed`, each optional.
+    """
+    section = dict(config.get('augment', ConfigDict()).items())
+    mixed = section.pop('mixed', 0.0)
+    return {'augmentation': _from_config(Augmentation, section, 'augment'), 'mixed': mixed}
+
+
+def _from_config(kind: Any, section: Mapping[str, Any], name: str, **given: Any) -> Any:
     """A frozen config of one section of the file, and of what is `given` beside it.
 
     Raises BadInput for a value it refuses, by the name it has in the file.

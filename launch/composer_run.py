@@ -9,18 +9,17 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from data_pipeline.batches import Order, batches, fixed_batches
+from data_pipeline.batches import batches, fixed_batches
 from data_pipeline.curriculum import Curriculum
 from data_pipeline.kinds import Kind
-from data_pipeline.latents import Latents
-from data_pipeline.windows import Windows
+from data_pipeline.mixture import Mixture
 from jen1composer.diffusion.batch import Batch
 from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.validation import make_loss_at, time_bins
 from jen1composer.models.unet import UNet
 from jen1composer.sharding.mesh import check_batch, make_mesh
 from jen1composer.sharding.rules import strategy
-from jen1composer.training.checkpoints import flat_identity
+from jen1composer.training.checkpoints import Meta, flat_identity
 from jen1composer.training.codec import Codec
 from jen1composer.training.composer_step import make_composer_loss
 from jen1composer.training.loop import LoopConfig
@@ -28,13 +27,14 @@ from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree, TrainState
 from jen1composer.training.workdir import ComposerSpec, unet_config
+from launch.composer_data import VALIDATION_SEED, make_order, open_data
 from launch.composer_sections import make_curriculum, make_diffusion
 from launch.config_sections import require_sections
 
-NOT_IDENTITY = ('data', 'loop', 'sharding', 'validation_batches')  # may change on a resume
+# May change on a resume; what of the data may not, `composer_data` says.
+NOT_IDENTITY = ('batch', 'data', 'loop', 'sharding', 'validation_batches')
 TIME_BINS = 5
 TEXT_LOSS = 'validation_loss'  # on text alone, nothing shown, nothing causal
-VALIDATION_SEED = 1
 SHOWING = (Kind.INPAINTING, Kind.CONTINUATION)
 
 
@@ -57,9 +57,11 @@ class ComposerRun:
         }
 
 
-def composer_run(config: ConfigDict) -> ComposerRun:
-    """Assembles a run; raises BadInput, naming the flag, where parts do not belong together."""
+def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
+    """Assembles a run, one that goes on from the checkpoint `begun` if there is one.
 
+    Raises BadInput, naming the flag, where parts do not belong together.
+    """
     require_sections(
         config,
         'train_composer',
@@ -70,8 +72,8 @@ def composer_run(config: ConfigDict) -> ComposerRun:
     require(num_batches >= 1, 'validation_batches', num_batches, 'is 1 or more')
 
     # ---- Data: the latents, the autoencoder that made them, the curriculum.
-    latents = Latents(config.data.latents)
-    manifest = latents.manifest
+    data = open_data(config.data, config.seed)
+    manifest, text = data.latents[0].manifest, data.latents[0].text
     codec = Codec.load(config.data.autoencoder)
     if codec.fingerprint != manifest.autoencoder_fingerprint:
         raise BadInput(
@@ -79,23 +81,14 @@ def composer_run(config: ConfigDict) -> ComposerRun:
             f'{config.data.latents}; allowed is the one that was named to encode_latents'
         )
     curriculum = make_curriculum(config.curriculum, len(manifest.tracks))
-    order = Order(
-        seed=config.seed,
-        global_batch=config.batch,
-        total_steps=sum(stage.steps for stage in curriculum.stages),
-        host=jax.process_index(),
-        hosts=jax.process_count(),
-    )
-    windows = Windows(latents, ['train'], config.data.window_frames)
-    held_out = held_out_batches(
-        Windows(latents, ['validation'], config.data.window_frames), curriculum, num_batches
-    )
+    order = make_order(config, begun, sum(stage.steps for stage in curriculum.stages))
+    held_out = held_out_batches(data.validation, curriculum, num_batches)
 
     # ---- Model and loss.
     given = {
         'num_tracks': len(manifest.tracks),
         'latent_channels': manifest.channels,
-        'text_width': latents.text.prompt.shape[-1],
+        'text_width': text.prompt.shape[-1],
     }
     model = UNet(unet_config(given | config.model.to_dict()))
     shows = [kind for kind in SHOWING if curriculum.kinds.share(kind)]
@@ -113,7 +106,8 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         return model.init(key, x, t, x, one.task, one.text)['params']
 
     def host_batches(first_step: int) -> Iterator[Batch]:
-        return batches(windows, curriculum, order, first_step=first_step)
+        workers = config.data.get('workers', 0)
+        return batches(data.train, curriculum, order, first_step=first_step, workers=workers)
 
     mesh = make_mesh(data=config.sharding.data, fsdp=config.sharding.fsdp)
     check_batch(config.batch, mesh)
@@ -125,8 +119,8 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         ),
         ema_decay=config.ema_decay,
         batches=host_batches,
-        identity=flat_identity(config, ignore=NOT_IDENTITY)
-        | {'latents': manifest.fingerprint, 'window_frames': config.data.window_frames},
+        identity={**flat_identity(config, ignore=NOT_IDENTITY), **data.identity},
+        data={'segments': order.to_json()},
         mesh=mesh,
         rules=strategy(config.sharding.strategy),
         loop=LoopConfig(total_steps=order.total_steps, **config.loop),
@@ -138,7 +132,7 @@ def composer_run(config: ConfigDict) -> ComposerRun:
         schedule=config.diffusion.get('schedule', 'cosine'),
         window_frames=config.data.window_frames,
         hop_samples=manifest.hop_samples,
-        max_tokens=latents.text.prompt.shape[1],
+        max_tokens=text.prompt.shape[1],
         autoencoder_fingerprint=manifest.autoencoder_fingerprint,
         text_fingerprint=manifest.text_fingerprint,
         text_encoder=manifest.text_encoder,
@@ -149,7 +143,7 @@ def composer_run(config: ConfigDict) -> ComposerRun:
 
 
 def held_out_batches(
-    windows: Windows, curriculum: Curriculum, num_batches: int
+    mixture: Mixture, curriculum: Curriculum, num_batches: int
 ) -> dict[str, list[Batch]]:
     """One set of batches for each kind of task that the curriculum draws, and always for text.
 
@@ -164,7 +158,7 @@ def held_out_batches(
             wanted[f'{TEXT_LOSS}_{kind}'] = (kind, 0.0)
     return {
         name: fixed_batches(
-            windows,
+            mixture,
             curriculum,
             batch=16,
             num_batches=num_batches,

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     del argv
     from etils import epath
 
-    from data_pipeline.batches import Order
+    from data_pipeline.order import Order, begun
     from jen1composer.errors import BadInput, require
     from launch.composer_sections import make_curriculum
     from launch.config_sections import require_sections
@@ -43,14 +43,14 @@ def main(argv: list[str]) -> None:
     require(type(frames) is int and frames >= 1, 'data.window_frames', frames, 'is 1 or more')
     curriculum = make_curriculum(config.curriculum, _TRACKS.value)
     curriculum.kinds.check(frames)
-    order = Order(seed=config.seed, global_batch=config.batch, total_steps=curriculum.total_steps)
+    order = Order(
+        seed=config.seed, segments=begun(config.batch), total_steps=curriculum.total_steps
+    )
     try:
         out.mkdir(parents=True, exist_ok=True)
         draws = draw_tasks(
             curriculum,
-            seed=order.seed,
-            batch=order.global_batch,
-            num_steps=order.total_steps,
+            order,
             examples=_EXAMPLES.value,
             progress=lambda numbers: command.progress(numbers, 'tasks'),
         )

@@ -90,7 +90,7 @@ def make_report(draws: Draws, hidden: np.ndarray, num_frames: int) -> Curriculum
     host = draws.slot // (draws.batch // hosts)
     return CurriculumReport(
         tracks=curriculum.num_tracks,
-        seed=draws.seed,
+        seed=draws.order.seed,
         batch=draws.batch,
         steps=draws.num_steps,
         transition=str(curriculum.transition),

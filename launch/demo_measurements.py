@@ -13,6 +13,8 @@ from ml_collections import ConfigDict
 from data_pipeline.batches import fixed_batches, stranger_batches
 from data_pipeline.curriculum import Curriculum, Stage
 from data_pipeline.latents import LatentManifest, Latents
+from data_pipeline.mixture import Mixture
+from data_pipeline.order import Order
 from data_pipeline.records import SPLITS, Manifest, Prepared
 from data_pipeline.windows import Windows
 from jen1composer.errors import BadInput
@@ -26,9 +28,9 @@ from jen1composer.evaluation.validation import (
 )
 from jen1composer.generation.composer import Composer
 from jen1composer.models.unet import UNet
-from jen1composer.training.checkpoints import read_identity
+from jen1composer.training.checkpoints import read_meta
 from jen1composer.training.workdir import ComposerSpec
-from launch.composer_run import VALIDATION_SEED
+from launch.composer_data import VALIDATION_SEED, saved_segments
 from launch.composer_sections import make_curriculum
 
 BATCH = 16  # as the validation during the training has it
@@ -126,12 +128,13 @@ def check_origins(
         )
 
 
-def run_curriculum(workdir: epath.PathLike, num_tracks: int) -> tuple[Curriculum, int, int]:
-    """The curriculum, the seed and the batch of a composer's run, from its checkpoint."""
-    identity = read_identity(epath.Path(workdir) / 'checkpoints')
+def run_curriculum(workdir: epath.PathLike, num_tracks: int) -> tuple[Curriculum, Order]:
+    """The curriculum of a composer's run, and the order of what it has seen, by its checkpoint."""
+    meta = read_meta(epath.Path(workdir) / 'checkpoints')
     section = 'curriculum.'
-    config = {k.removeprefix(section): v for k, v in identity.items() if k.startswith(section)}
-    return make_curriculum(ConfigDict(config), num_tracks), identity['seed'], identity['batch']
+    config = {k.removeprefix(section): v for k, v in meta.identity.items() if k.startswith(section)}
+    order = Order(seed=meta.identity['seed'], segments=saved_segments(meta), total_steps=meta.step)
+    return make_curriculum(ConfigDict(config), num_tracks), order
 
 
 def measure_validation(
@@ -150,9 +153,12 @@ def measure_validation(
     fixed = functools.partial(
         fixed_batches, batch=BATCH, num_batches=num_batches, seed=VALIDATION_SEED
     )
-    by_time = fixed(Windows(latents, ['validation'], num_frames), curriculum)
 
-    held_out = Windows(latents, ['validation', 'test'], num_frames)
+    def mixture(*splits: str) -> Mixture:
+        return Mixture.alone(Windows(latents, splits, num_frames))
+
+    by_time = fixed(mixture('validation'), curriculum)
+    held_out = mixture('validation', 'test')
     most = max(1, curriculum.num_tracks // 2)
     evenly = tuple(float(k < most) for k in range(curriculum.num_tracks))
     all_given = Curriculum(
@@ -168,5 +174,5 @@ def measure_validation(
         zero=time_bins(zero_at, by_time, TIME_BINS).round(4).tolist(),
         gap=conditioning_gap(loss_at, true, strangers, GAP_BINS),
         gap_examples=BATCH * num_batches,
-        gap_songs=len({place.song for place in held_out.places}),
+        gap_songs=len(held_out.parts[0].songs),
     )

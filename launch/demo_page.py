@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
     pieces = demo_pieces.make_pieces(
         out, composer, stretch, prompt=prompt, seed=_SEED.value, num_steps=_STEPS.value
     )
-    curriculum, seed, batch = demo_measurements.run_curriculum(_CHECKPOINT.value, len(spec.tracks))
+    curriculum, order = demo_measurements.run_curriculum(_CHECKPOINT.value, len(spec.tracks))
     report = demo_report.Report(
         data=demo_measurements.measure_data(prepared),
         autoencoder=heldout
@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
         composer_parameters=composer.num_parameters,
         composer_steps=composer.step,
         composer_rows=read_metrics(epath.Path(_CHECKPOINT.value) / 'metrics.jsonl'),
-        shares=task_shares(draw_tasks(curriculum, seed=seed, batch=batch, num_steps=composer.step)),
+        shares=task_shares(draw_tasks(curriculum, order)),
         validation=demo_measurements.measure_validation(
             composer, latents, curriculum, num_batches=_BATCHES.value
         ),

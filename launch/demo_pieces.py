@@ -8,7 +8,8 @@ import numpy as np
 from etils import epath
 
 from data_pipeline.loudness import rms_db
-from data_pipeline.records import ACTIVE_DB, RATE, Prepared, Song
+from data_pipeline.records import RATE, Prepared
+from data_pipeline.songs import ACTIVE_DB, Song
 from jen1composer.errors import BadInput
 from jen1composer.generation.composer import Composer, Take
 from jen1composer.generation.request import Edit, Request

@@ -8,7 +8,6 @@ Interrupted, the same command goes on; run again on what is done, it has little 
 """
 
 import json
-from typing import Any
 
 from absl import flags
 
@@ -30,7 +29,7 @@ def main(argv: list[str]) -> None:
     import jax
     import numpy as np
 
-    from data_pipeline.latents import write_latents
+    from data_pipeline.latent_writing import write_latents
     from data_pipeline.records import RATE, Prepared
     from jen1composer.training.codec import Codec
     from jen1composer.training.text import load_text_encoder
@@ -45,9 +44,6 @@ def main(argv: list[str]) -> None:
     def encode(stems: np.ndarray) -> np.ndarray:  # [track, sample, 2] -> [track, frame, channel]
         return np.asarray(jax.device_get(codec.encode(stems[None])))[0]
 
-    def show(songs: Any) -> Any:
-        return command.progress(songs, 'songs')
-
     manifest = write_latents(
         _OUT.value,
         prepared,
@@ -60,10 +56,14 @@ def main(argv: list[str]) -> None:
         text_encoder=text.name,
         text_fingerprint=text.fingerprint,
         max_tokens=text.max_tokens,
-        progress=show,
+        progress=command.report_progress('clips'),
     )
-    clips = sum(len(song.starts) for song in manifest.songs)
-    summary = {'songs': len(manifest.songs), 'clips': clips, 'clip_frames': clip_frames}
+    assert manifest is not None
+    summary = {
+        'songs': manifest.num_songs,
+        'clips': manifest.num_clips,
+        'clip_frames': clip_frames,
+    }
     print(json.dumps(summary))
 
 

@@ -1,8 +1,9 @@
 """The tasks of a training, drawn again without it, beside what was set.
 
-(1) which      of the S B examples of S steps of a batch of B, N are drawn: the i-th is at step
-               (2 i + 1) S // 2 N and slot i mod B, so that steps and slots are covered evenly, and
-               N = S B is every example once
+(1) which      of the E examples of all steps N are drawn: the i-th is of the step of example
+               (2 i + 1) E // 2 N, and of its batch of B the one in slot (i - j) mod B, where j is
+               the first example of batches of B; so that steps and slots are covered evenly, and
+               N = E is every example once
 (2) deviation  of x_1 .. x_n, with means m_i and variances v_i as set, in standard errors:
                z = sum (x_i - m_i) / sqrt(sum v_i)
 (3) spans      a target that is shown in part hides m of n frames. Over all lengths m / n has mean c
@@ -18,6 +19,7 @@ import numpy as np
 
 from data_pipeline.curriculum import Curriculum
 from data_pipeline.kinds import Kind
+from data_pipeline.order import Order
 from jen1composer.errors import require
 from jen1composer.tracks import Role
 
@@ -29,9 +31,8 @@ class Draws:
     """The tasks of n examples, in the order of their steps; arrays are `[example]` or as said."""
 
     curriculum: Curriculum
-    seed: int
-    batch: int
-    num_steps: int
+    order: Order
+    index: np.ndarray
     step: np.ndarray
     slot: np.ndarray
     weights: np.ndarray  # [example, track]: those of 1, 2, .. targets at its step
@@ -41,6 +42,15 @@ class Draws:
 
     def __len__(self) -> int:
         return len(self.step)
+
+    @property
+    def batch(self) -> int:
+        """That of the last step."""
+        return self.order.segments[-1].batch
+
+    @property
+    def num_steps(self) -> int:
+        return self.order.total_steps
 
     @property
     def stage(self) -> np.ndarray:
@@ -80,10 +90,8 @@ class Row:
 
 def draw_tasks(
     curriculum: Curriculum,
+    order: Order,
     *,
-    seed: int,
-    batch: int,
-    num_steps: int,
     examples: int | None = None,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> Draws:
@@ -91,22 +99,24 @@ def draw_tasks(
 
     `progress` sees the numbers of the examples go by. Raises BadInput where none are asked for.
     """
-    total = batch * num_steps
+    total = order.first_index(order.total_steps)
     count = total if examples is None else min(examples, total)
     require(count >= 1, 'examples', count, 'is 1 or more')
-    step = (2 * np.arange(count) + 1) * num_steps // (2 * count)
-    slot = np.arange(count) % batch
-    index = (step * batch + slot).tolist()
+    first = np.array([order.first_index(step) for step in range(order.total_steps)])
+    place = (2 * np.arange(count) + 1) * total // (2 * count)
+    step = np.searchsorted(first, place, side='right') - 1
+    segments = [order.segment(int(s)) for s in step]
+    slot = np.array([(i - of.first_index) % of.batch for i, of in enumerate(segments)])
+    index = first[step] + slot
     weights = {int(s): curriculum.target_count_weights(int(s)) for s in np.unique(step)}
     roles, kinds = [], []
     for i in progress(range(count)):
-        roles.append(curriculum.draw_roles(seed, index[i], int(step[i])))
-        kinds.append(curriculum.kinds.draw(seed, index[i]))
+        roles.append(curriculum.draw_roles(order.seed, int(index[i]), int(step[i])))
+        kinds.append(curriculum.kinds.draw(order.seed, int(index[i])))
     return Draws(
         curriculum=curriculum,
-        seed=seed,
-        batch=batch,
-        num_steps=num_steps,
+        order=order,
+        index=index,
         step=step,
         slot=slot,
         weights=np.stack([weights[int(s)] for s in step]),
@@ -130,8 +140,8 @@ def hidden_frames(draws: Draws, num_frames: int) -> np.ndarray:
             list(Kind)[draws.kind[i]],
             is_target[i],
             num_frames,
-            seed=draws.seed,
-            index=int(draws.step[i] * draws.batch + draws.slot[i]),
+            seed=draws.order.seed,
+            index=int(draws.index[i]),
         )
         hidden[i] -= visible.sum(axis=1)
     return hidden

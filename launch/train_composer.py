@@ -3,10 +3,18 @@
   python -m launch.train_composer --config=configs/demo.py --workdir=demo/composer
 
 Any value of the config can be set: --config.batch=8, --config.sharding.strategy=fsdp. Interrupted,
-the same command goes on where it was, bit for bit; run again when done, it returns at once.
+the same command goes on where it was, bit for bit; run again when done, it returns at once. With
+another batch it goes on at the example after the last. Other data are refused, unless
+
+  python -m launch.train_composer --config=configs/demo.py --workdir=demo/composer \\
+      --config.data.latents=demo/latents:3,more/latents:1 --allow_data_change
+
+says that they may be others from here on; what changed is logged.
 """
 
+import dataclasses
 import json
+import sys
 from collections.abc import Iterable
 
 from absl import flags
@@ -16,29 +24,42 @@ from launch import command
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py:quick.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run: weights, metrics.')
+_ALLOW_DATA_CHANGE = flags.DEFINE_bool(
+    'allow_data_change', False, 'Go on with other data, their windows cut or chosen otherwise too.'
+)
 
 
 def main(argv: list[str]) -> None:
     del argv
     from etils import epath
 
-    from jen1composer.training.checkpoints import refuse_other_run
+    from jen1composer.training.checkpoints import NoCheckpoint, read_meta, refuse_other_run
     from jen1composer.training.run import run_training
     from jen1composer.training.state import parameter_count
     from jen1composer.training.workdir import write_spec
+    from launch.composer_data import DATA_KEYS
     from launch.composer_run import composer_run
 
     command.use_compilation_cache()
     workdir = epath.Path(command.folder('--workdir', _WORKDIR.value))
-    assembled = composer_run(_CONFIG.value)
-    refuse_other_run(workdir / 'checkpoints', assembled.run.identity)  # before anything is written
+    checkpoints = workdir / 'checkpoints'
+    try:
+        begun = read_meta(checkpoints)
+    except NoCheckpoint:
+        begun = None
+    assembled = composer_run(_CONFIG.value, begun)
+    may_change = [DATA_KEYS] if _ALLOW_DATA_CHANGE.value else []
+    run = dataclasses.replace(assembled.run, may_change=may_change)
+    changed = refuse_other_run(checkpoints, run.identity, may_change)  # before anything is written
+    if changed:
+        print(f'other data from here on: {"; ".join(changed)}', file=sys.stderr)
     assembled.codec.save(workdir / 'autoencoder')  # so that the workdir alone can make sound
     write_spec(workdir, assembled.spec)
 
     def show(steps: Iterable[int]) -> Iterable[int]:
         return command.progress(steps, 'composer')
 
-    state = run_training(assembled.run, workdir, evaluate=assembled.evaluate, progress=show)
+    state = run_training(run, workdir, evaluate=assembled.evaluate, progress=show)
     print(json.dumps({'steps': int(state.step), 'parameters': parameter_count(state.params)}))
 
 

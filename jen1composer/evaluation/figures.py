@@ -13,19 +13,22 @@ import hashlib
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
 import matplotlib.image
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from jen1composer.evaluation.log_mel import SILENCE_DB, log_mel
 
 COLOURS = ('#3b82c4', '#d9772b', '#2b9a66', '#b3559b')  # 3:1 or better on white and on near-black
 _INK = '#010203'  # stands for currentColor until the SVG is written
+_LETTERS = 48  # that fit below an axis side by side
 _STYLE: dict[Any, Any] = {
     'font.size': 9,
     'svg.fonttype': 'none',  # words stay words
@@ -75,10 +78,9 @@ def line_chart(
 
     Raises ValueError for a line whose x and y differ in length.
     """
-    salt = hashlib.sha256(alt.encode()).hexdigest()  # ids that repeat, and differ between charts
-    with matplotlib.rc_context(_STYLE | {'svg.hashsalt': salt}):
-        figure = Figure(figsize=(4.6, 2.8), layout='constrained')
-        axes = figure.subplots()
+
+    def draw(figure: Figure) -> None:
+        axes = _axes(figure, x_label, y_label)
         for line in lines:
             axes.plot(
                 line.x,
@@ -89,13 +91,50 @@ def line_chart(
                 linestyle=(0, (4, 2)) if line.dashed else '-',
                 linewidth=1.0 if line.dashed else None,
             )
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
-        axes.grid(color='#808080', alpha=0.25, linewidth=0.6)
         if y_limits is not None:
             axes.set_ylim(*y_limits)
         if any(line.label for line in lines):
             figure.legend(loc='outside lower center', ncols=4, handlelength=1.8, columnspacing=1.2)
+
+    return _svg(draw, alt)
+
+
+def bar_chart(
+    labels: Sequence[str],
+    heights: ArrayLike,
+    *,
+    x_label: str = '',
+    y_label: str,
+    alt: str,
+) -> str:
+    """An SVG element with one bar a label, in their order; long labels stand upright."""
+
+    def draw(figure: Figure) -> None:
+        axes = _axes(figure, x_label, y_label)
+        places = range(len(labels))
+        axes.bar(places, heights, width=0.8, color=COLOURS[0])
+        upright = sum(map(len, labels)) > _LETTERS
+        axes.set_xticks(places, labels, rotation=90 if upright else 0)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+    return _svg(draw, alt)
+
+
+def _axes(figure: Figure, x_label: str, y_label: str) -> Axes:
+    axes = figure.subplots()
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(color='#808080', alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def _svg(draw: Callable[[Figure], None], alt: str) -> str:
+    """What `draw` puts on a figure, as an SVG element for a page."""
+    salt = hashlib.sha256(alt.encode()).hexdigest()  # ids that repeat, and differ between charts
+    with matplotlib.rc_context(_STYLE | {'svg.hashsalt': salt}):
+        figure = Figure(figsize=(4.6, 2.8), layout='constrained')
+        draw(figure)
         buffer = io.StringIO()
         nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
         figure.savefig(buffer, format='svg', transparent=True, metadata=nothing)

@@ -92,6 +92,8 @@ class Page:
     pieces: Sequence[Piece]
     tables: Sequence[Table]
     charts: Sequence[Chart]
+    music_title: str = 'Music'
+    charts_title: str = 'How the training went'
 
     @property
     def sounds(self) -> list[Sound]:
@@ -118,7 +120,7 @@ def render(page: Page) -> str:
 </header>
 <main>
 <section aria-labelledby="music">
-<h2 id="music">Music</h2>
+<h2 id="music">{_text(page.music_title)}</h2>
 <p>{_text(page.music_text)}</p>
 {_lines(map(_piece, page.pieces))}
 </section>
@@ -126,8 +128,8 @@ def render(page: Page) -> str:
 <h2 id="measured">What was measured</h2>
 {_lines(map(_table, page.tables))}
 </section>
-<section aria-labelledby="training">
-<h2 id="training">How the training went</h2>
+<section aria-labelledby="charts">
+<h2 id="charts">{_text(page.charts_title)}</h2>
 <div class="grid charts">
 {_lines(map(_chart, page.charts))}
 </div>

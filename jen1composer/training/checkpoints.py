@@ -2,14 +2,16 @@
 
 One checkpoint holds the state (parameters, optimiser, moving average, step) and `identity`, a flat
 description of all that decides the numbers: model, optimiser, curriculum, seed, data fingerprint. A
-run is resumed only with the identity it began with; what differs is named. Saving is asynchronous
-and by time, so that an interruption costs at most `save_every_s`; a half-written one is not seen.
+run is resumed only with the identity it began with, but for keys that it is told may change; what
+differs is named. Beside it stands `data`, where the run is in its data if the step alone does not
+say it. Saving is asynchronous and by time, so that an interruption costs at most `save_every_s`; a
+half-written one is not seen.
 """
 
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -26,19 +28,33 @@ class NoCheckpoint(BadInput):
     """A folder that no run has saved into."""
 
 
+class Meta(NamedTuple):
+    """What a checkpoint says beside the state; `data` is None where it was written without."""
+
+    step: int
+    identity: Identity
+    data: Any
+
+
 class Checkpoints:
-    """The checkpoints of one run, in `folder`."""
+    """The checkpoints of one run, in `folder`; `identity` and `data` are JSON and are saved along.
+
+    `may_change` holds the beginnings of keys of `identity` in which a checkpoint may differ.
+    """
 
     def __init__(
         self,
         folder: epath.PathLike,
         *,
         identity: Identity,
+        data: Any = None,
+        may_change: Sequence[str] = (),
         save_every_s: float = 300.0,
         keep: int = 2,
     ):
         self._folder = _absolute(folder)
-        self._identity = dict(identity)
+        self._meta = {'identity': dict(identity), 'data': data}
+        self._may_change = tuple(may_change)
         self._save_every_s = save_every_s
         self._saved_at = time.monotonic()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
@@ -56,7 +72,8 @@ class Checkpoints:
         step = self._manager.latest_step()
         with _whole(self._folder, step):
             meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-        check_identity(self._folder, meta['meta']['identity'], self._identity)
+        saved, given = meta['meta']['identity'], self._meta['identity']
+        check_identity(self._folder, saved, given, self._may_change)
         with _whole(self._folder, step):
             restored = self._manager.restore(
                 step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
@@ -76,7 +93,7 @@ class Checkpoints:
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(state),
-                meta=ocp.args.JsonSave({'identity': self._identity}),
+                meta=ocp.args.JsonSave(self._meta),
             ),
         )
         self._saved_at = time.monotonic()
@@ -102,20 +119,27 @@ def restore_ema(folder: epath.PathLike) -> tuple[Any, int]:
     return restored['state']['ema'], step
 
 
-def read_identity(folder: epath.PathLike) -> Identity:
-    """The identity of the run whose newest checkpoint is in `folder`.
+def read_meta(folder: epath.PathLike) -> Meta:
+    """What the newest checkpoint in `folder` says of its run, without its state.
 
     Raises BadInput where there is no checkpoint.
     """
     with _newest(folder) as (manager, step), _whole(folder, step):
         restored = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-    return restored['meta']['identity']
+    meta = restored['meta']
+    return Meta(step=step, identity=meta['identity'], data=meta.get('data'))
 
 
-def refuse_other_run(folder: epath.PathLike, identity: Identity) -> None:
-    """Raises BadInput where `folder` holds checkpoints of a run with another identity."""
+def refuse_other_run(
+    folder: epath.PathLike, identity: Identity, may_change: Sequence[str] = ()
+) -> list[str]:
+    """Raises BadInput where `folder` holds checkpoints of a run with another identity.
+
+    Returns what differs and may, as `check_identity`.
+    """
     with contextlib.suppress(NoCheckpoint):
-        check_identity(folder, read_identity(folder), identity)
+        return check_identity(folder, read_meta(folder).identity, identity, may_change)
+    return []
 
 
 def _absolute(folder: epath.PathLike) -> epath.Path:
@@ -124,17 +148,24 @@ def _absolute(folder: epath.PathLike) -> epath.Path:
     return path if '://' in str(folder) else path.absolute()
 
 
-def check_identity(where: Any, saved: Identity, given: Identity) -> None:
-    """Raises BadInput that names the first keys in which two identities differ."""
+def check_identity(
+    where: Any, saved: Identity, given: Identity, may_change: Sequence[str] = ()
+) -> list[str]:
+    """What differs between two identities, of keys that begin with one of `may_change`.
+
+    Raises BadInput that names the first others; hashes come last, since they say the least.
+    """
     missing = object()
-    differing = [
-        f'{key} is {saved.get(key, "absent")!r} there, {given.get(key, "absent")!r} here'
-        for key in sorted(set(saved) | set(given))
+    differing = {
+        key: f'{key} is {saved.get(key, "absent")!r} there, {given.get(key, "absent")!r} here'
+        for key in sorted({*saved, *given}, key=lambda key: (key.endswith('fingerprint'), key))
         if saved.get(key, missing) != given.get(key, missing)
-    ]
-    if differing:
-        shown = '; '.join(differing[:3]) + ('; ...' if len(differing) > 3 else '')
+    }
+    refused = [said for key, said in differing.items() if not key.startswith(tuple(may_change))]
+    if refused:
+        shown = '; '.join(refused[:3]) + ('; ...' if len(refused) > 3 else '')
         raise BadInput(f'{where}: was written by another config: {shown}; use another folder')
+    return list(differing.values())
 
 
 @contextlib.contextmanager

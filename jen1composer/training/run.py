@@ -26,7 +26,8 @@ class Run:
     """What a run is made of.
 
     `init_params` returns the parameters boxed with their logical axes; `batches(step)` yields this
-    host's batches as numpy arrays from a step on; `identity` is what must not change on a resume.
+    host's batches as numpy arrays from a step on; `identity` is what must not change on a resume,
+    but for keys that begin with one of `may_change`; `data` is JSON that is saved along.
     """
 
     init_params: Callable[[], PyTree]
@@ -38,6 +39,8 @@ class Run:
     mesh: Mesh
     rules: Rules
     loop: LoopConfig
+    data: Any = None
+    may_change: Sequence[str] = ()
     networks: Sequence[str] = ()  # see `make_train_step`
 
 
@@ -65,7 +68,11 @@ def run_training(
 
     # ---- Begin, or go on: each weight is born, or read, where it will live.
     checkpoints = Checkpoints(
-        workdir / 'checkpoints', identity=run.identity, save_every_s=run.loop.save_every_s
+        workdir / 'checkpoints',
+        identity=run.identity,
+        data=run.data,
+        may_change=run.may_change,
+        save_every_s=run.loop.save_every_s,
     )
     if checkpoints.latest_step() is None:
         begin = jax.jit(

@@ -1,14 +1,15 @@
 """A small folder of latents made of noise, by an encoder that is a known function of the sound."""
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from data_pipeline.latents import Latents, write_latents
-from data_pipeline.records import Prepared, Song, write_manifest, write_song
+from data_pipeline.latent_writing import write_latents
+from data_pipeline.latents import LatentManifest, Latents
+from data_pipeline.records import Prepared
+from tests.data_pipeline import prepared_folder
 
 HOP = 4800  # 10 frames a second
 CHANNELS = 6
@@ -35,37 +36,45 @@ def encode_text(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return states, mask
 
 
-def prepare(folder: Path, prompts: Mapping[str, str] = MappingProxyType({})) -> Prepared:
-    """Four songs of 3 to 9 seconds of noise; `prompts` replaces the prompts of some."""
-    songs: list[Song] = []
+def prepare(
+    folder: Path,
+    prompts: Mapping[str, str | Sequence[str]] = MappingProxyType({}),
+    beats_s: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    names: str = 'abcd',
+) -> Prepared:
+    """Songs of 3 to 9 seconds of noise; `prompts` and `beats_s` say what some are to have."""
+    songs, stems = [], {}
     for number, (name, seconds) in enumerate(SECONDS.items()):
-        stems = np.random.default_rng(number).uniform(-0.9, 0.9, (4, seconds * 48_000, 2))
-        song = write_song(
-            folder,
-            name,
-            stems.astype(np.float32),
-            title=name,
-            tags={},
-            prompts=[prompts.get(name, f'song {name}')],
-            source_sha256=name,
-            recipe=name,
-        )
-        songs.append(dataclasses.replace(song, split=SPLITS[name]))
-    write_manifest(folder, songs, source='noise', settings={}, quarantined=[])
-    return Prepared(folder)
+        described = prompts.get(name, f'song {name}')
+        about = {
+            'prompts': (described,) if isinstance(described, str) else tuple(described),
+            'beats_s': tuple(float(beat) for beat in beats_s.get(name, ())),
+        }
+        if name not in names:
+            continue
+        songs.append(prepared_folder.song(name, SPLITS[name], **about))
+        stems[name] = np.random.default_rng(number).uniform(-0.2, 0.2, (4, seconds * 48_000, 2))
+    return prepared_folder.make_prepared(folder, songs, stems, source='noise')
 
 
-def write(out: Path, prepared: Prepared, autoencoder: str = 'ae', **changes: object) -> Latents:
+def encode_folder(out: Path, prepared: Prepared, **changes: object) -> LatentManifest | None:
+    """Encodes this host's share; `changes` are of `write_latents`' arguments."""
     settings: dict = {
         'encode': encode,
         'encode_text_states': encode_text,
         'clip_frames': CLIP_FRAMES,
+        'clips_per_shard': 3,  # a of 3 clips, b and c of 2 and 1, d of 2: three shards
         'channels': CHANNELS,
         'hop_samples': HOP,
-        'autoencoder_fingerprint': autoencoder,
+        'autoencoder_fingerprint': 'ae',
         'text_encoder': 'letters',
         'text_fingerprint': 'words',
         'max_tokens': 12,
     }
-    write_latents(out, prepared, **settings | changes)
+    return write_latents(out, prepared, **settings | changes)
+
+
+def write(out: Path, prepared: Prepared, **changes: object) -> Latents:
+    """The folder that `encode_folder` makes, opened."""
+    encode_folder(out, prepared, **changes)
     return Latents(out)

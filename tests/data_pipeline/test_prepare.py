@@ -1,5 +1,6 @@
 """Preparation: complete, the same every time, and able to go on after a kill."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -9,23 +10,35 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from etils import epath
 
-from data_pipeline.prepare import open_source, prepare, split_songs
-from data_pipeline.records import SPLITS, Prepared
-from data_pipeline.sources.source import Entry
+from data_pipeline.beam import here, on_beam
+from data_pipeline.dataset import SPLITS
+from data_pipeline.prepare import Preparation, prepare
+from data_pipeline.prompts import PromptStyle
+from data_pipeline.records import Prepared
 from data_pipeline.sources.stems import Stems
+from data_pipeline.versions import Version
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
 from tests.data_pipeline.conftest import write_stems
 
 ROOT = pathlib.Path(__file__).parents[2]
+KILLS = int(os.environ.get('KILLS', '2'))  # KILLS=10 takes about three minutes
+UNMEASURED = Preparation(measure=False)  # Sine waves have no tempo, and it takes its time.
 
 
-def content(folder: pathlib.Path) -> dict[str, bytes]:
+def content(folder: epath.PathLike) -> dict[str, bytes]:
     """Every file below a folder."""
+    folder = pathlib.Path(folder)
     files = (path for path in folder.rglob('*') if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def ready(music: pathlib.Path, out: pathlib.Path, how: Preparation = UNMEASURED, **options):
+    return prepare(Stems(folder=str(music)), out, how=how, **options)
 
 
 @pytest.fixture(scope='module')
@@ -33,150 +46,180 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return write_stems(tmp_path_factory.mktemp('music'), 6)
 
 
-def test_processes_and_order_change_nothing(music: pathlib.Path, tmp_path: pathlib.Path):
-    source = Stems(folder=str(music))
-    alone = prepare(source, tmp_path / 'alone', num_workers=0)
-    prepare(source, tmp_path / 'two', num_workers=2)
-    assert content(tmp_path / 'alone') == content(tmp_path / 'two')
-    assert {split: len(alone.songs(split)) for split in SPLITS} == {
-        'train': 4,
-        'validation': 1,
-        'test': 1,
-    }
-    assert alone.manifest.totals['songs'] == 6
-    for song in alone.songs():
+@pytest.fixture(scope='module')
+def prepared(music: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Of six songs."""
+    return ready(music, tmp_path_factory.mktemp('prepared') / 'out')
+
+
+def test_every_song_is_there_as_it_was(music: pathlib.Path, prepared: Prepared):
+    assert [len(prepared.songs(split)) for split in SPLITS] == [4, 1, 1]
+    assert prepared.manifest.summary['songs'] == 6
+    for song in prepared.songs():
         assert set(song.active.values()) == {1.0}
+        assert song.beats_s == song.measured == ()
+        material = Stems(folder=str(music)).load(
+            next(e for e in Stems(folder=str(music)).entries(None) if e.id == song.id)
+        )
+        heard = prepared.read(song, 0, song.num_samples)
+        np.testing.assert_allclose(heard, material.stems, atol=0.5 / 32768)
+
+
+@pytest.mark.parametrize('num_workers', [1, 2])
+def test_beam_makes_the_same_and_shows_how_far_it_is(
+    music: pathlib.Path, prepared: Prepared, tmp_path: pathlib.Path, num_workers: int
+):
+    seen: dict[str, int] = {}
+
+    def progress(counts, description, total):
+        seen[description] = total
+        assert all(0 <= done <= total for done in counts)
+
+    out = tmp_path / 'out'
+    run = on_beam(out / 'work', options=here(num_workers), progress=progress)
+    ready(music, out, run=run)
+    assert content(out) == content(prepared.folder)
+    assert seen == {'songs': 6, 'shards': 3}
 
 
 def test_whole_songs_are_kept_and_changed_ones_made_again(tmp_path: pathlib.Path):
     music, out = write_stems(tmp_path / 'music', 3), tmp_path / 'out'
-    source = Stems(folder=str(music))
-    first = prepare(source, out, num_workers=0)
-    times = {path.name: path.stat().st_mtime_ns for path in out.glob('songs/*.array_record')}
+    first = ready(music, out)
+    keys = {song.id: song.key for song in first.songs()}
+    times = {path: path.stat().st_mtime_ns for path in out.glob('songs/*/*/song.json')}
     (music / 's1/bass.wav').write_bytes((music / 's2/bass.wav').read_bytes())
-    second = prepare(source, out, num_workers=0)
-    changed = {name for name, t in times.items() if (out / 'songs' / name).stat().st_mtime_ns != t}
-    assert changed == {'s1.array_record'}
+    second = ready(music, out)
+    assert all(path.stat().st_mtime_ns == made for path, made in times.items())
+    changed = {song.id for song in second.songs() if song.key != keys[song.id]}
+    assert changed == {'s1'}
     assert first.fingerprint != second.fingerprint
+    assert first.manifest.read_sha256 != second.manifest.read_sha256
+    assert first.manifest.settings_sha256 == second.manifest.settings_sha256
 
 
-def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: pathlib.Path):
-    music = write_stems(tmp_path / 'music', 8, duration_s=20.0, rate=44_100)
+@pytest.mark.slow
+@pytest.mark.parametrize('seed', range(KILLS))
+def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: pathlib.Path, seed: int):
+    """Killed at a random moment between its first song and its end."""
+    music = write_stems(tmp_path / 'music', 12, duration_s=20.0, rate=44_100)
     out, undisturbed = tmp_path / 'out', tmp_path / 'undisturbed'
     command = [sys.executable, '-m', 'launch.prepare_data', f'--source=stems:{music}']
-    command += [f'--out={out}', '--workers=1']
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
-    give_up = time.monotonic() + 60
-    while len(list(out.glob('songs/*.json'))) < 2 and time.monotonic() < give_up:
+    command += [f'--out={out}', '--workers=2', '--config.measure=False']
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
+    give_up = time.monotonic() + 120
+    while not list(out.glob('songs/*/*/song.json')) and time.monotonic() < give_up:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=10)  # The worker holds the pipe: it is closed when that is gone.
-    whole = {path.stem for path in out.glob('songs/*.json')}
-    assert 2 <= len(whole) < 8
-    assert not (out / 'manifest.json').exists()
-    with pytest.raises(BadInput):
-        Prepared(out)
-    kept = {name: (out / f'songs/{name}.json').stat().st_mtime_ns for name in whole}
-    prepare(Stems(folder=str(music)), out, num_workers=0)
-    prepare(Stems(folder=str(music)), undisturbed, num_workers=0)
+    time.sleep(np.random.default_rng(seed).uniform(0, 3))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=10)
+    kept = {path: path.stat().st_mtime_ns for path in out.glob('songs/*/*/song.json')}
+    assert kept
+    if not (out / 'manifest.json').exists():
+        with pytest.raises(BadInput):
+            Prepared(out)
+    ready(music, out)
+    ready(music, undisturbed)
     assert content(out) == content(undisturbed)
-    assert kept == {name: (out / f'songs/{name}.json').stat().st_mtime_ns for name in whole}
+    assert all(path.stat().st_mtime_ns == made for path, made in kept.items())
 
 
 def test_broken_songs_are_quarantined_up_to_a_limit(tmp_path: pathlib.Path):
     music, out = write_stems(tmp_path / 'music', 6), tmp_path / 'out'
     cut = music / 's3/vocals.wav'
     cut.write_bytes(cut.read_bytes()[:5000])
-    prepared = prepare(Stems(folder=str(music)), out, num_workers=0)
+    prepared = ready(music, out)
     assert len(prepared.songs()) == 5
     assert all(prepared.songs(split) for split in SPLITS)
     (broken,) = prepared.manifest.quarantined
     assert broken['file'] == str(music / 's3')
     assert 'vocals.wav: cut off' in broken['reason']
+    strict = dataclasses.replace(UNMEASURED, max_broken=0.1)
     with pytest.raises(BadInput, match=r'1 of 6 songs are broken, allowed is 10%.*vocals\.wav'):
-        prepare(Stems(folder=str(music)), tmp_path / 'strict', num_workers=0, max_broken=0.1)
+        ready(music, tmp_path / 'strict', strict)
     assert not (tmp_path / 'strict/manifest.json').exists()
 
 
-def test_progress_sees_every_song(music: pathlib.Path, tmp_path: pathlib.Path):
-    seen = []
+def test_captions_win_and_the_others_get_several_prompts(tmp_path: pathlib.Path):
+    music = write_stems(tmp_path / 'music', 3)
+    (music / 's1/prompt.txt').write_text('slow blues\na lonely guitar\n')
+    style = PromptStyle(per_song=3, dropout=0.5)
+    how = dataclasses.replace(UNMEASURED, prompts=style)
+    by_id = {song.id: song for song in ready(music, tmp_path / 'out', how).songs()}
+    assert by_id['s1'].prompts == ('slow blues', 'a lonely guitar')
+    assert 1 <= len(by_id['s0'].prompts) <= 3
+    assert all('piano' in prompt for prompt in by_id['s0'].prompts[:1])
 
-    def progress(iterable, description, total):
-        seen.append((description, total))
-        for item in iterable:
-            seen.append(item[0].id)
-            yield item
 
-    prepare(Stems(folder=str(music)), tmp_path / 'out', num_workers=0, progress=progress)
-    assert seen == [('preparing songs', 6), *(f's{k}' for k in range(6))]
+def test_versions_are_of_training_songs_and_lie_beside_them(tmp_path: pathlib.Path):
+    music = write_stems(tmp_path / 'music', 3)
+    how = dataclasses.replace(UNMEASURED, versions=(Version(speed=0.9), Version(speed=1.1)))
+    prepared = ready(music, tmp_path / 'out', how)
+    by_split = {split: prepared.songs(split) for split in SPLITS}
+    assert [len(by_split[split]) for split in SPLITS] == [3, 1, 1]
+    plain, *varied = by_split['train']
+    assert plain.version == ''
+    assert [song.version for song in varied] == sorted(v.name for v in how.versions)
+    for song in varied:
+        speed = 0.9 if '0.9' in song.version else 1.1
+        assert song.num_samples == pytest.approx(plain.num_samples / speed, abs=2)
+        assert song.id.startswith(plain.id)
+    assert prepared.manifest.summary['versions'] == 2
+
+
+def test_what_the_source_does_not_know_is_heard(tmp_path: pathlib.Path):
+    music = write_stems(tmp_path / 'music', 1, duration_s=12.0)
+    clicks = np.zeros(12 * 48_000, np.float32)
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 2000).astype(np.float32)
+    for start in range(0, len(clicks), 24_000):  # 120 bpm
+        clicks[start : start + 2000] = noise
+    import soundfile
+
+    soundfile.write(music / 's0/drums.wav', clicks, 48_000)
+    (song,) = ready(music, tmp_path / 'out', Preparation()).songs()
+    assert {'bpm', 'beats_s'} <= set(song.measured)
+    assert song.tags['bpm'] == pytest.approx(120, rel=0.03)
+    assert len(song.beats_s) > 15
 
 
 def test_foreign_folders_are_left_alone(music: pathlib.Path, tmp_path: pathlib.Path):
-    source = Stems(folder=str(music))
     (tmp_path / 'thesis.txt').write_text('years of work')
     with pytest.raises(BadInput, match=r'thesis\.txt'):
-        prepare(source, tmp_path, num_workers=0)
+        ready(music, tmp_path)
     for path in (tmp_path / 'thesis.txt', tmp_path / 'thesis.txt/below'):
         with pytest.raises(BadInput, match='cannot be made'):
-            prepare(source, path, num_workers=0)
-    with pytest.raises(BadInput, match='allowed is a local folder'):
-        prepare(source, 'gs://bucket/data', num_workers=0)
+            ready(music, path)
     out = tmp_path / 'out'
-    prepare(source, out, num_songs=1, num_workers=0)
+    ready(music, out, num_songs=1)
     path = out / 'manifest.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | {'source': 'other'}))
     with pytest.raises(BadInput, match='prepared from other, not stems'):
-        prepare(source, out, num_workers=0)
+        ready(music, out)
 
 
 def test_a_source_without_songs_is_refused(tmp_path: pathlib.Path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(BadInput, match='no songs'):
-        prepare(Stems(folder=str(tmp_path / 'empty')), tmp_path / 'out', num_workers=0)
-
-
-@pytest.mark.parametrize('spec', ['', 'midi:x', 'slakh:x', 'stems', 'stems:', 'freedoom:x'])
-def test_unknown_sources_are_refused(spec: str):
-    with pytest.raises(BadInput, match='allowed are freedoom, stems:DIR'):
-        open_source(spec)
-
-
-def entries(num_full: int, num_partial: int) -> list[Entry]:
-    return [
-        Entry(id=f'song-{k}', title='', where='', tracks=TRACKS[: 4 - (k >= num_full)])
-        for k in range(num_full + num_partial)
-    ]
-
-
-@pytest.mark.parametrize('num_songs', range(1, 30))
-def test_splits_cover_all_songs_once(num_songs: int):
-    splits = split_songs(entries(num_songs, 0))
-    counts = [list(splits.values()).count(split) for split in SPLITS]
-    assert sum(counts) == num_songs
-    assert counts[1] == counts[2] == (max(1, round(num_songs / 6)) if num_songs >= 3 else 0)
-    assert splits == split_songs(entries(num_songs, 0)[::-1])
-
-
-def test_held_out_songs_have_all_tracks():
-    splits = split_songs(entries(4, 8))
-    assert {splits[f'song-{k}'] for k in range(4)} == {'validation', 'test'}
+        ready(tmp_path / 'empty', tmp_path / 'out')
 
 
 def test_files_left_aside_are_no_strangers_and_are_swept(
     music: pathlib.Path, tmp_path: pathlib.Path
 ):
-    """A run that was killed while it wrote its last file."""
-    (tmp_path / 'songs').mkdir()
-    for name in ('manifest.json.123.aside', 'songs/s1.json.123.aside'):
+    """A run that was killed while it wrote."""
+    (tmp_path / 'songs/ab/abc.12-3.aside').mkdir(parents=True)
+    for name in ('manifest.json.12-3.aside', 'songs/ab/abc.12-3.aside/bass.flac'):
         (tmp_path / name).write_text('{')
-    prepare(Stems(folder=str(music)), tmp_path, num_songs=1, num_workers=0)
+    (tmp_path / 'tfds/prepared_songs/incomplete.ABC123_1.0.0').mkdir(parents=True)
+    ready(music, tmp_path, num_songs=1)
     assert not list(tmp_path.rglob('*.aside'))
+    assert not list(tmp_path.rglob('*incomplete*'))
 
 
 def test_a_copy_of_a_song_is_left_out(tmp_path: pathlib.Path):
     music = write_stems(tmp_path / 'music', 5)
     shutil.copytree(music / 's2', music / 'copy of s2')
-    prepared = prepare(Stems(folder=str(music)), tmp_path / 'out', num_workers=0, max_broken=0)
+    strict = dataclasses.replace(UNMEASURED, max_broken=0.0)
+    prepared = ready(music, tmp_path / 'out', strict)
     hashes = [song.audio_sha256 for song in prepared.songs()]
     assert len(set(hashes)) == len(hashes) == 5
     (copy,) = prepared.manifest.quarantined
@@ -193,19 +236,35 @@ def test_names_that_are_no_text_or_very_long(tmp_path: pathlib.Path):
     (music / 's1').rename(music / ('x' * 250))
     (music / 's2').rename(music / f's2{latin}')
     (music / f's2{latin}' / 'bass.wav').write_bytes(b'broken')
-    prepared = prepare(Stems(folder=str(music)), tmp_path / 'out', num_workers=1)
+    prepared = ready(music, tmp_path / 'out')
     assert sorted(song.title for song in prepared.songs()) == ['caf\ufffd', 's3', 's4', 'x' * 250]
     (broken,) = prepared.manifest.quarantined
     assert broken['file'] == str(music / 's2caf?')
 
 
-class Deadly(Stems):
-    """A source that kills the process that loads from it, as a lack of memory does."""
+def test_a_bucket_holds_what_a_folder_does(
+    music: pathlib.Path,
+    prepared: Prepared,
+    bucket: tuple[str, pathlib.Path],
+    tmp_path: pathlib.Path,
+):
+    address, root = bucket
+    ready(music, f'{address}/data')
+    assert content(root / 'data') == content(prepared.folder)
+    far = Prepared(f'{address}/data', cache=str(tmp_path / 'cache'))
+    for near, found in zip(prepared.songs(), far.songs(), strict=True):
+        np.testing.assert_array_equal(far.read(found, 100, 9000), prepared.read(near, 100, 9000))
+    assert len(list((tmp_path / 'cache').iterdir())) == 3  # each shard once
+    again = ready(music, f'{address}/data')
+    assert again.fingerprint == far.fingerprint
 
-    def load(self, entry: Entry):
-        os.kill(os.getpid(), signal.SIGKILL)
+
+def test_settings_that_make_no_sense_are_refused():
+    for settings in ({'held_out': 0.5}, {'max_broken': 2}, {'versions': (Version(),)}):
+        (name,) = settings
+        with pytest.raises(BadInput, match=name):
+            Preparation(**settings)
 
 
-def test_a_killed_worker_is_one_line(music: pathlib.Path, tmp_path: pathlib.Path):
-    with pytest.raises(BadInput, match='--workers=1: one of them was killed'):
-        prepare(Deadly(folder=str(music)), tmp_path / 'out', num_workers=1)
+def test_tracks_are_those_of_the_house(prepared: Prepared):
+    assert prepared.tracks == TRACKS

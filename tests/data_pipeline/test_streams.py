@@ -7,7 +7,7 @@ import numpy as np
 
 from data_pipeline.streams import stream
 
-NAMES = ('task', 'jitter', 'kind', 'span')
+NAMES = ('task', 'jitter', 'kind', 'span', 'augment', 'mixing', 'prompt', 'version', 'mixture')
 
 
 def test_streams_are_apart_and_each_begins_again():
@@ -20,10 +20,10 @@ def test_streams_are_apart_and_each_begins_again():
 def test_streams_of_one_example_and_of_neighbours_are_uncorrelated():
     drawn = np.array([[stream(0, i, name).random() for name in NAMES] for i in range(4000)])
     r = np.corrcoef(np.concatenate([drawn[:-1], drawn[1:]], axis=1).T)
-    assert np.abs(r[~np.eye(8, dtype=bool)]).max() < 4 / math.sqrt(len(drawn))
+    assert np.abs(r[~np.eye(2 * len(NAMES), dtype=bool)]).max() < 4 / math.sqrt(len(drawn))
 
 
 def test_the_older_streams_are_what_they_were():
     """A name's place is part of what it draws: a change would give resumed runs other examples."""
-    drawn = [int(stream(7, 11, name).integers(10**6)) for name in ('task', 'jitter')]
-    assert drawn == [180926, 836298]
+    drawn = [int(stream(7, 11, name).integers(10**6)) for name in NAMES]
+    assert drawn == [180926, 836298, 256144, 237901, 670733, 505205, 503772, 589136, 147085]

@@ -13,9 +13,9 @@ import math
 import numpy as np
 import pytest
 
-from data_pipeline.batches import Order
 from data_pipeline.curriculum import Curriculum, Stage
 from data_pipeline.kinds import Kind, Kinds
+from data_pipeline.order import Order, begun
 from jen1composer.tracks import Role
 
 TRACKS, STEPS, BATCH, HOSTS, FRAMES = 4, (150, 250), 16, 4, 20
@@ -60,8 +60,10 @@ def drawn(request):
     total_steps = curriculum.total_steps
     by_host = []
     for host in range(HOSTS):
-        order = Order(seed=4, global_batch=BATCH, total_steps=total_steps, host=host, hosts=HOSTS)
-        indices = [order.example_index(p) for p in range(order.host_batch * total_steps)]
+        order = Order(
+            seed=4, segments=begun(BATCH), total_steps=total_steps, host=host, hosts=HOSTS
+        )
+        indices = [i for step in range(total_steps) for i in order.indices(step)]
         by_host.append([curriculum.draw(4, i, i // BATCH, FRAMES) for i in indices])
 
     def placed(leaf):

@@ -15,6 +15,7 @@ import pytest
 
 from data_pipeline.curriculum import Curriculum, Stage
 from data_pipeline.kinds import Kind, Kinds
+from data_pipeline.order import Order, begun, resumed
 from jen1composer.errors import BadInput
 from launch.curriculum_picture import picture
 from launch.curriculum_report import make_report, table
@@ -42,7 +43,22 @@ TEXT_ALONE = dataclasses.replace(CURRICULUM, kinds=Kinds())
 
 
 def draws_of(curriculum=CURRICULUM, examples=None, seed=5, batch=16):
-    return draw_tasks(curriculum, seed=seed, batch=batch, num_steps=100, examples=examples)
+    order = Order(seed=seed, segments=begun(batch), total_steps=100)
+    return draw_tasks(curriculum, order, examples=examples)
+
+
+def test_every_example_is_drawn_once_though_the_batch_has_changed():
+    order = Order(seed=5, segments=resumed(resumed(begun(16), 3, 5), 9, 8), total_steps=20)
+    draws = draw_tasks(CURRICULUM, order)
+    assert draws.index.tolist() == list(range(48 + 30 + 88))
+    for i, step, slot in zip(draws.index, draws.step, draws.slot, strict=True):
+        assert order.indices(int(step))[slot] == i
+    some = draw_tasks(CURRICULUM, order, examples=50)
+    assert all(
+        order.indices(int(s))[k] == i
+        for i, s, k in zip(some.index, some.step, some.slot, strict=True)
+    )
+    assert set(some.slot[some.step >= 9]) == set(range(8))
 
 
 def report_of(draws):

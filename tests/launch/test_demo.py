@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from data_pipeline.latent_records import clip_starts
 from data_pipeline.latents import Latents
 from jen1composer.training.metrics import read_metrics
 
@@ -109,16 +110,16 @@ def test_training_latents_are_white(finished):
     latents = Latents(out / 'latents')
     tracks, channels = len(latents.manifest.tracks), latents.manifest.channels
     frames = []
+    clip_frames = latents.manifest.clip_frames
     for song in latents.songs('train'):
-        clips = latents.manifest.songs[song]
-        length = max(clips.num_frames, latents.manifest.clip_frames)
-        whole = np.full((tracks, length, channels), np.nan)
-        for clip, start in enumerate(clips.starts):  # the last one overlaps: each frame once
-            whole[:, start : start + latents.manifest.clip_frames] = latents.read(song, clip)
-        frames.append(whole[:, : clips.num_frames].reshape(-1, channels))
+        length = int(latents.num_frames[song])
+        whole = np.full((tracks, max(length, clip_frames), channels), np.nan)
+        for clip, start in enumerate(clip_starts(length, clip_frames)):  # each frame once
+            whole[:, start : start + clip_frames] = latents.read(song, clip)
+        frames.append(whole[:, :length].reshape(-1, channels))
     frames = np.concatenate(frames)
     covariance = frames.T @ frames / len(frames)
-    # What is left is float16's rounding and the floor below which a direction is not blown up.
+    # What is left is bfloat16's rounding and the floor below which a direction is not blown up.
     assert np.abs(frames.mean(0)).max() < 0.01
     assert np.linalg.norm(covariance - np.eye(channels)) < 0.02 * np.sqrt(channels)
 

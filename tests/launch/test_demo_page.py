@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from configs import demo
+from data_pipeline import records
 from data_pipeline.audio import read_audio
 from data_pipeline.curriculum import Curriculum, Stage
 from data_pipeline.kinds import Kinds
 from data_pipeline.latents import LatentManifest
-from data_pipeline.records import RATE, Prepared, write_manifest, write_song
+from data_pipeline.order import Order, begun, resumed
+from data_pipeline.records import RATE
 from jen1composer.errors import BadInput
 from jen1composer.evaluation.page import render
 from jen1composer.tracks import TRACKS
@@ -34,6 +36,7 @@ from launch.demo_pieces import GIVEN, Stretch, choose_stretch, make_pieces
 from launch.demo_report import Report, make_page
 from launch.task_draws import draw_tasks
 from launch.task_shares import task_shares
+from tests.data_pipeline import prepared_folder
 from tests.jen1composer import tiny_composer
 
 SECONDS = 6
@@ -48,11 +51,8 @@ def make_prepared(folder, sounding, split='test'):
         for second in seconds:
             part = slice(second * RATE, (second + 1) * RATE)
             stems[track, part] = noise[track, part]
-    about = {'title': 'a song', 'tags': {}, 'prompts': ['calm rock'], 'source_sha256': '0'}
-    song = write_song(folder, 'song', stems, recipe='0', **about)
-    songs = [dataclasses.replace(song, split=split)]
-    write_manifest(folder, songs, source='noise', settings={}, quarantined=[])
-    return Prepared(folder)
+    about = prepared_folder.song('song', split, title='a song', prompts=('calm rock',))
+    return prepared_folder.make_prepared(folder, [about], {'song': stems}, source='noise')
 
 
 def test_the_given_tracks_sound_in_every_second_of_the_stretch_then_the_others(tmp_path):
@@ -157,8 +157,8 @@ CURRICULUM = Curriculum(
 
 
 def shares_of(num_steps=100, num_bins=10):
-    draws = draw_tasks(CURRICULUM, seed=5, batch=32, num_steps=num_steps)
-    return task_shares(draws, num_bins=num_bins)
+    order = Order(seed=5, segments=begun(32), total_steps=num_steps)
+    return task_shares(draw_tasks(CURRICULUM, order), num_bins=num_bins)
 
 
 def test_task_shares_are_those_that_were_set_within_their_error():
@@ -185,6 +185,16 @@ def test_task_shares_of_a_shorter_run_are_its_beginning():
     assert len(shares_of(3, 10).drawn) == 3  # no more bins than steps
 
 
+def test_task_shares_know_that_the_batch_has_changed():
+    """The same examples, and the same shares over all of them, where every bin is a stage."""
+    changed = Order(seed=5, segments=resumed(begun(32), 30, 16), total_steps=170)
+    shares = task_shares(draw_tasks(CURRICULUM, changed), num_bins=17)
+    np.testing.assert_allclose(shares.steps, np.arange(5, 170, 10))
+    np.testing.assert_allclose(shares.drawn[:3], shares_of().drawn[:3])
+    halves = np.array(shares.drawn[3:]).reshape(7, 2, 4).mean(axis=1)
+    np.testing.assert_allclose(halves, shares_of().drawn[3:], atol=2e-4)
+
+
 def test_training_seconds_are_the_sum_over_the_steps():
     times = np.random.default_rng(0).uniform(1, 2, size=25)
     rows = [{'step': 0, 'validation_loss': 1.0}]
@@ -201,13 +211,15 @@ def test_the_curriculum_is_that_of_the_run_that_wrote_the_checkpoint(tmp_path):
     config.curriculum.p_given, config.curriculum.kinds, config.seed = 0.3, (1, 2, 3), 7
     one = np.ones(1)
     checkpoints = Checkpoints(
-        tmp_path / 'checkpoints', identity=flat_identity(config, ignore=NOT_IDENTITY)
+        tmp_path / 'checkpoints',
+        identity=flat_identity(config, ignore=NOT_IDENTITY),
+        data={'segments': [[0, 16, 0], [1, 8, 16]]},
     )
     checkpoints.save(1, TrainState(step=np.int32(1), params=one, opt_state=one, ema=one))
     checkpoints.close()
-    curriculum, seed, batch = run_curriculum(tmp_path, 4)
+    curriculum, order = run_curriculum(tmp_path, 4)
     assert curriculum == make_curriculum(config.curriculum, 4)
-    assert (seed, batch) == (7, config.batch)
+    assert order == Order(seed=7, segments=resumed(begun(16), 1, 8), total_steps=1)
 
 
 def test_the_autoencoders_report_must_be_there(tmp_path):
@@ -216,20 +228,25 @@ def test_the_autoencoders_report_must_be_there(tmp_path):
 
 
 def test_folders_of_different_runs_are_refused_by_name(pieces):
-    data = Prepared(pieces[0] / 'data').manifest
+    data = records.Prepared(pieces[0] / 'data').manifest
     composer = tiny_composer.composer()
     codec = composer.codec.fingerprint
     latents = LatentManifest(
         tracks=TRACKS,
         clip_frames=8,
+        clips_per_shard=64,
         channels=composer.codec.latent_channels,
         hop_samples=composer.codec.hop_samples,
         data_fingerprint=data.fingerprint,
         autoencoder_fingerprint=codec,
+        text_encoder=composer.spec.text_encoder,
         text_fingerprint=composer.spec.text_fingerprint,
         max_tokens=8,
-        prompts=('calm rock',),
-        songs=(),
+        num_songs=1,
+        num_clips=1,
+        songs_sha256='',
+        prompts_sha256='',
+        shard_bytes=(0,),
     )
 
     def check(reported=codec, **of_latents):
@@ -255,7 +272,7 @@ def make_report(pieces, gap):
     }
     rows = [{'step': s, 'loss': 1 / s, 'validation_loss': 1.0, 'step_s': 0.5} for s in (10, 20)]
     return Report(
-        data=measure_data(Prepared(pieces[0] / 'data')),
+        data=measure_data(records.Prepared(pieces[0] / 'data')),
         autoencoder={'steps': 20, 'parameters': 2_300_000}
         | dict.fromkeys(('validation', 'test', 'stretch'), heldout),
         autoencoder_rows=[{'step': 20, 'loss': 1, 'validation_log_mel_db': 3.2, 'step_s': 12.0}],

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import pytest
 
-from configs import demo
 from data_pipeline.latents import Latents
 from jen1composer.errors import BadInput
 from jen1composer.generation.composer import Composer
@@ -19,6 +18,7 @@ from jen1composer.training.workdir import write_spec
 from launch.composer_run import composer_run
 from tests.data_pipeline import latent_folder
 from tests.jen1composer import t5_recording, tiny_codec
+from tests.launch import tiny_run
 
 ROOT = pathlib.Path(__file__).parents[2]
 REQUEST = Request(prompt='dark driving rock', seconds=0.02, num_steps=2)
@@ -34,20 +34,6 @@ def run(command, **options):
         text=True,
     )
     return done.returncode, done.stderr
-
-
-def tiny_run(folder):
-    """A config of a tiny run on the latents in `folder`."""
-    config = demo.get_config('quick')
-    config.data.latents, config.data.autoencoder = str(folder / 'latents'), str(folder / 'codec')
-    config.data.window_frames = 16
-    config.batch, config.validation_batches = 8, 1
-    config.curriculum.stage_steps = (1, 1)
-    config.model.channels, config.model.factors = (16, 16), (1, 2)
-    config.model.blocks, config.model.attentions = (1, 1), (0, 1)
-    config.model.head_width, config.model.condition_width = 8, 16
-    config.optimizer.warmup_steps = 1
-    return config
 
 
 @pytest.fixture(scope='module')
@@ -67,7 +53,7 @@ def trained(tmp_path_factory):
     )
     assert status == 0, said
 
-    assembled = composer_run(tiny_run(folder))
+    assembled = composer_run(tiny_run.config(folder))
     assembled.codec.save(folder / 'composer' / 'autoencoder')
     write_spec(folder / 'composer', assembled.spec)
     run_training(assembled.run, folder / 'composer')
@@ -79,7 +65,7 @@ def test_a_composer_reads_the_words_that_it_was_trained_with(trained):
     composer = Composer.load(trained / 'composer')
     assert composer.text_encoder.name == composer.spec.text_encoder == latents.manifest.text_encoder
     assert composer.spec.model.text_width == composer.text_encoder.width == 16
-    row = latents.manifest.prompts.index(REQUEST.prompt)
+    row = list(latents.prompts).index(REQUEST.prompt)
     states, mask = composer.text_encoder.encode([REQUEST.prompt])
     np.testing.assert_array_equal(mask[0], latents.text.prompt_mask[row])
     np.testing.assert_allclose(states[0], latents.text.prompt[row], atol=1e-6)
@@ -119,7 +105,7 @@ def test_a_folder_that_moved_is_named_anew_and_another_is_refused(trained, tmp_p
 
 
 def test_a_network_that_is_shown_nothing_is_not_trained_to_fill_in(trained):
-    config = tiny_run(trained)
+    config = tiny_run.config(trained)
     config.model.spans = False
     with pytest.raises(BadInput, match=r'model.spans: False; .*inpainting and continuation'):
         composer_run(config)

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from configs import demo, demo_autoencoder, paper_autoencoder
-from data_pipeline import records
 from jen1composer.errors import BadInput
 from jen1composer.models.whitening import whiteness
 from jen1composer.training.codec import Codec
@@ -23,24 +22,13 @@ from jen1composer.training.metrics import read_metrics
 from jen1composer.training.run import run_training
 from jen1composer.training.state import parameter_count
 from launch.autoencoder_run import autoencoder_run
+from tests.data_pipeline.prepared_folder import make_prepared, song
 from tests.jen1composer.tiny_codec import sound
 
 
 def prepare(folder, splits=('train', 'validation', 'test')):
-    songs = []
-    for split in splits:
-        song = records.write_song(
-            folder,
-            split,
-            np.clip(sound(4, 50_000, 2, seed=len(split)), -1, 1),
-            title='',
-            tags={},
-            prompts=[''],
-            source_sha256=split,
-            recipe='',
-        )
-        songs.append(records.dataclasses.replace(song, split=split))
-    records.write_manifest(folder, songs, source='test', settings={}, quarantined=[])
+    sounds = {s: np.clip(sound(4, 50_000, 2, seed=len(s)), -1, 1) for s in splits}
+    make_prepared(folder, [song(split, split) for split in splits], sounds)
 
 
 def tiny_config(folder):
@@ -247,15 +235,37 @@ def test_values_of_the_config_are_refused_by_name(tmp_path, name, value, allowed
         ('adversary.model.periods', (2, 2), 'are distinct'),
         ('adversary.losses.adversarial', -1.0, 'is 0 or more'),
         ('adversary.optimizer.name', 'lion', 'are adamw, muon'),
+        ('augment.gain_db', -1.0, 'is 0 to 24'),
+        ('augment.mixed', 1.5, 'is 0 to 1'),
     ],
 )
 def test_values_of_a_section_are_refused_by_their_name_in_the_file(tmp_path, name, value, allowed):
     prepare(tmp_path / 'data')
     config = adversarial_config(tmp_path / 'data')
+    config.augment = paper_autoencoder.get_config().augment
     config.update_from_flattened_dict({name: value})
     with pytest.raises(BadInput) as refused:
         autoencoder_run(config)
     assert str(refused.value) == f'{name}: {value!r}; allowed {allowed}'
+
+
+def test_augmentation_shapes_the_crops_and_is_part_of_what_a_run_is(tmp_path):
+    prepare(tmp_path / 'data')
+    plain = autoencoder_run(tiny_config(tmp_path / 'data'))
+    assert not [key for key in plain.run.identity if key.startswith('augment')]
+    config = tiny_config(tmp_path / 'data')
+    config.augment = paper_autoencoder.get_config().augment
+    config.augment.mixed = 0.0
+    augmented = autoencoder_run(config)
+    assert augmented.run.identity['augment.gain_db'] == config.augment.gain_db
+    was, now = (next(run.run.batches(0))['waveform'] for run in (plain, augmented))
+    for before, after in zip(was, now, strict=True):
+        assert np.array_equal(before, after) == (not before.any())
+    for split, sounds in plain.heldout.items():
+        np.testing.assert_array_equal(sounds, augmented.heldout[split])
+    config.augment.gain = 1.0
+    with pytest.raises(BadInput, match=r"--config\.augment: .* unexpected .* 'gain'"):
+        autoencoder_run(config)
 
 
 def test_a_config_of_the_composer_is_refused():

@@ -1,5 +1,6 @@
 """Checkpoints: what comes back is what was there, and only to the run that it belongs to."""
 
+import json
 import shutil
 
 import jax
@@ -10,8 +11,11 @@ import pytest
 from jen1composer.errors import BadInput
 from jen1composer.training.checkpoints import (
     Checkpoints,
+    Meta,
     check_identity,
     flat_identity,
+    read_meta,
+    refuse_other_run,
     restore_ema,
 )
 from jen1composer.training.state import TrainState, initial_state
@@ -124,6 +128,55 @@ def test_of_many_differences_three_are_named():
     message = r'^here: .*: a is 1 there, 2 here; b is .*; c is [^;]*; \.\.\.; use another folder$'
     with pytest.raises(BadInput, match=message):
         check_identity('here', dict.fromkeys('abcd', 1), dict.fromkeys('abcd', 2))
+
+
+def test_of_hashes_and_what_says_more_the_hashes_come_last():
+    saved = {'data.fingerprint': 'a', 'data.songs': 12, 'name': 'x'}
+    message = r"data.songs is 12 there, 13 here; name is 'x' .*; data.fingerprint is 'a' there"
+    with pytest.raises(BadInput, match=message):
+        check_identity('here', saved, {'data.fingerprint': 'b', 'data.songs': 13, 'name': 'y'})
+
+
+def test_keys_that_may_change_change_and_no_others(tmp_path):
+    """What is saved from then on has the new ones."""
+    state = trained(1)
+    saved, given = toy.IDENTITY | {'data.songs': 12}, toy.IDENTITY | {'data.songs': 13}
+    save(tmp_path, state, identity=saved)
+    with pytest.raises(BadInput, match=r'data.songs is 12 there, 13 here'):
+        refuse_other_run(tmp_path, given)
+    assert refuse_other_run(tmp_path, saved, ['data.']) == []
+    assert refuse_other_run(tmp_path, given, ['data.']) == ['data.songs is 12 there, 13 here']
+    other_model = given | {'model.width': 6}
+    with pytest.raises(BadInput, match=r'config: model.width is 5 there, 6 here; use another'):
+        refuse_other_run(tmp_path, other_model, ['data.'])
+
+    for identity, allowed in ((other_model, ['data.']), (given, [])):
+        checkpoints = Checkpoints(tmp_path, identity=identity, may_change=allowed)
+        with pytest.raises(BadInput, match='was written by another config'):
+            checkpoints.restore(ABSTRACT)
+        checkpoints.close()
+    checkpoints = Checkpoints(tmp_path, identity=given, may_change=['data.'])
+    toy.assert_bit_equal(checkpoints.restore(ABSTRACT), state)
+    checkpoints.save(2, trained(2))
+    checkpoints.close()
+    assert read_meta(tmp_path).identity == given
+    assert refuse_other_run(tmp_path / 'none', given) == []
+
+
+def test_where_a_run_is_in_its_data_is_kept_beside_and_older_checkpoints_have_none(tmp_path):
+    checkpoints = Checkpoints(tmp_path / 'new', identity=toy.IDENTITY, data={'segments': [[0, 4]]})
+    checkpoints.save(3, trained(3))
+    checkpoints.close()
+    assert read_meta(tmp_path / 'new') == Meta(3, toy.IDENTITY, {'segments': [[0, 4]]})
+
+    save(tmp_path / 'old', trained(2))
+    path = tmp_path / 'old' / '2' / 'meta' / 'metadata'
+    assert json.loads(path.read_text()) == {'identity': toy.IDENTITY, 'data': None}
+    path.write_text(json.dumps({'identity': toy.IDENTITY}))
+    assert read_meta(tmp_path / 'old') == Meta(2, toy.IDENTITY, None)
+    checkpoints = Checkpoints(tmp_path / 'old', identity=toy.IDENTITY)
+    assert int(checkpoints.restore(ABSTRACT).step) == 2
+    checkpoints.close()
 
 
 def test_a_half_written_checkpoint_is_skipped(tmp_path):

@@ -6,8 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from data_pipeline.batches import Order, batches
+from data_pipeline.batches import batches
 from data_pipeline.curriculum import Curriculum, Stage
+from data_pipeline.mixture import Mixture
+from data_pipeline.order import Order, begun
 from data_pipeline.windows import Windows
 from jen1composer.errors import BadInput
 from jen1composer.models.unet import UNet
@@ -40,10 +42,10 @@ def windows(tmp_path_factory):
 
 
 def make_run(windows, *, stop_at=None, seed=0):
-    order = Order(seed=seed, global_batch=8, total_steps=STEPS)
+    order = Order(seed=seed, segments=begun(8), total_steps=STEPS)
 
     def host_batches(first_step):
-        stream = batches(windows, CURRICULUM, order, first_step=first_step)
+        stream = batches(Mixture.alone(windows, seed), CURRICULUM, order, first_step=first_step)
         for number, batch in enumerate(stream, start=first_step):
             if number == stop_at:
                 raise Stopped

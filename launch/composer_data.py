@@ -1,0 +1,91 @@
+"""What a composer's config says of its data: which windows, in which order, and what they are."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from etils import epath
+from ml_collections import ConfigDict
+
+from data_pipeline.latents import Latents
+from data_pipeline.mixture import Mixture, read_sources
+from data_pipeline.order import Order, Segments, begun, read_segments, resumed
+from data_pipeline.windows import Windows
+from jen1composer.errors import BadInput
+from jen1composer.training.checkpoints import Meta
+
+VALIDATION_SEED = 1
+DATA_KEYS = 'data.'  # what the keys of the identity begin with that say what the data are
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComposerData:
+    """The data sets of a run, one or several."""
+
+    latents: tuple[Latents, ...]
+    train: Mixture
+    validation: Mixture  # of those that have validation songs
+    identity: Mapping[str, Any]  # flat: what they are
+
+
+def open_data(config: ConfigDict, seed: int) -> ComposerData:
+    """Opens what a config's section `data` names; raises BadInput where it does not fit."""
+    sources = read_sources(config.latents)
+    cache = config.get('cache', '') or None
+    latents = [Latents(folder, cache) for folder, _ in sources]
+    weights = [weight for _, weight in sources]
+    aligned = config.get('beat_aligned', False)
+
+    def windows(of: Latents, split: str) -> Windows:
+        return Windows(of, [split], config.window_frames, beat_aligned=aligned)
+
+    heard = [(of, w) for of, w in zip(latents, weights, strict=True) if len(of.songs('validation'))]
+    if not heard:
+        raise BadInput(f'config.data.latents: {config.latents} holds no song in validation')
+    identity: dict[str, Any] = {
+        'autoencoder': latents[0].manifest.autoencoder_fingerprint,
+        'text_encoder': latents[0].manifest.text_fingerprint,
+        f'{DATA_KEYS}window_frames': config.window_frames,
+        f'{DATA_KEYS}beat_aligned': aligned,
+    }
+    for number, ((folder, weight), of) in enumerate(zip(sources, latents, strict=True)):
+        described = {
+            'name': epath.Path(folder).name,
+            'weight': weight,
+            'songs': of.manifest.num_songs,
+            'clip_frames': of.manifest.clip_frames,
+            'versions': of.manifest.num_versions,
+            'fingerprint': of.manifest.fingerprint,
+        }
+        identity |= {f'{DATA_KEYS}latents[{number}].{k}': v for k, v in described.items()}
+    return ComposerData(
+        latents=tuple(latents),
+        train=Mixture([windows(of, 'train') for of in latents], weights, seed),
+        validation=Mixture(
+            [windows(of, 'validation') for of, _ in heard], [w for _, w in heard], VALIDATION_SEED
+        ),
+        identity=identity,
+    )
+
+
+def make_order(config: ConfigDict, begun_at: Meta | None, total_steps: int) -> Order:
+    """The order of a run's examples; where it goes on with another batch, after the last one."""
+    if begun_at is None:
+        segments = begun(config.batch)
+    else:
+        segments = resumed(saved_segments(begun_at), begun_at.step, config.batch)
+    return Order(
+        seed=config.seed,
+        segments=segments,
+        total_steps=total_steps,
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+    )
+
+
+def saved_segments(meta: Meta) -> Segments:
+    """The segments of the run that wrote a checkpoint; older ones kept the batch as it was."""
+    return (
+        begun(meta.identity['batch']) if meta.data is None else read_segments(meta.data['segments'])
+    )

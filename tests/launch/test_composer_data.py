@@ -1,0 +1,190 @@
+"""A run and its data: gone on with by another batch, with other data only where that is allowed."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jen1composer.errors import BadInput
+from jen1composer.training.checkpoints import read_meta
+from jen1composer.training.loop import Interrupted
+from jen1composer.training.metrics import read_metrics
+from jen1composer.training.run import run_training
+from launch.composer_run import composer_run
+from tests.data_pipeline import latent_folder as small
+from tests.jen1composer import tiny_codec
+from tests.launch import tiny_run
+
+ROOT = pathlib.Path(__file__).parents[2]
+STAGES = (2, 4)  # six steps
+STOPPED_AT = 3
+
+
+def write(folder, name, prepared, **changes):
+    """Latents beside the others in `folder`, by the codec that is there."""
+    codec = tiny_codec.codec()
+    settings = {'autoencoder_fingerprint': codec.fingerprint}
+    return small.write(folder / name, prepared, **settings | changes)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """latents/ of four songs, more/ of the same with other prompts, codec/."""
+    folder = tmp_path_factory.mktemp('composer')
+    tiny_codec.codec().save(folder / 'codec')
+    write(folder, 'latents', small.prepare(folder / 'data', {'a': ['rock', 'dark rock']}))
+    write(folder, 'more', small.prepare(folder / 'other', beats_s={'a': [1.0, 2.0]}))
+    return folder
+
+
+def config_of(folder, **changes):
+    config = tiny_run.config(folder, curriculum__stage_steps=STAGES, **changes)
+    config.loop.save_every_s, config.loop.log_every = 0.0, 1
+    return config
+
+
+def train(config, workdir, *, stop_at=None, may_change=()):
+    """Trains in `workdir` from where it is, to the signal that it gets in its step `stop_at`.
+
+    Returns the examples of each step.
+    """
+    checkpoints = workdir / 'checkpoints'
+    assembled = composer_run(config, read_meta(checkpoints) if checkpoints.exists() else None)
+    seen = {}
+
+    def recorded(first_step):
+        for step, batch in enumerate(assembled.run.batches(first_step), start=first_step):
+            if step + 1 == stop_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            seen[step] = batch.index.tolist()
+            yield batch
+
+    run = dataclasses.replace(assembled.run, batches=recorded, may_change=may_change)
+    if stop_at is None:
+        run_training(run, workdir)
+    else:
+        with pytest.raises(Interrupted, match=f'at step {stop_at}'):
+            run_training(run, workdir)
+    return seen
+
+
+@pytest.fixture(scope='module')
+def stopped_once(folder, tmp_path_factory):
+    """A workdir of a run that was stopped when three of its six steps were done."""
+    workdir = tmp_path_factory.mktemp('stopped') / 'run'
+    train(config_of(folder), workdir, stop_at=STOPPED_AT)
+    assert read_meta(workdir / 'checkpoints').step == STOPPED_AT
+    return workdir
+
+
+@pytest.fixture
+def stopped(stopped_once, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(stopped_once, tmp_path / 'run')
+
+
+def test_another_batch_goes_on_at_the_example_after_the_last(folder, stopped):
+    seen = train(config_of(folder, batch=16), stopped)
+    examples = [list(range(24 + 16 * k, 40 + 16 * k)) for k in range(3)]
+    assert seen == dict(zip(range(3, 6), examples, strict=True))
+    assert read_meta(stopped / 'checkpoints').data == {'segments': [[0, 8, 0], [3, 16, 24]]}
+    losses = [row['loss'] for row in read_metrics(stopped / 'metrics.jsonl') if 'loss' in row]
+    assert len(losses) == 6
+    assert np.isfinite(losses).all()
+
+
+@pytest.mark.parametrize(
+    ('changes', 'said'),
+    [
+        ({'data__window_frames': 20}, 'data.window_frames is 16 there, 20 here'),
+        ({'data__beat_aligned': True}, 'data.beat_aligned is False there, True here'),
+        ({'data__latents': '{}/more'}, "data.latents[0].name is 'latents' there, 'more' here"),
+        ({'data__latents': '{0}/latents:3,{0}/more'}, 'data.latents[0].weight is 1.0 there, 3.0'),
+        ({'data__latents': '{}/moved/latents'}, 'data.latents[0].songs is 4 there, 3 here'),
+        ({'seed': 1}, 'seed is 0 there, 1 here'),
+    ],
+)
+def test_a_resume_says_what_of_the_data_is_another(folder, stopped, changes, said):
+    if 'moved' in changes.get('data__latents', ''):
+        write(folder / 'moved', 'latents', small.prepare(folder / 'abc', names='abc'))
+    changes = {k: v.format(folder) if isinstance(v, str) else v for k, v in changes.items()}
+    with pytest.raises(BadInput) as refused:
+        train(config_of(folder, **changes), stopped)
+    assert said in str(refused.value)
+    assert '\n' not in str(refused.value)
+
+
+def test_other_data_are_gone_on_with_where_that_is_allowed_and_stay(folder, stopped):
+    mixed = f'{folder}/latents:3,{folder}/more:1'
+    seen = train(config_of(folder, data__latents=mixed), stopped, stop_at=5, may_change=['data.'])
+    assert sorted(seen) == [3, 4]
+    identity = read_meta(stopped / 'checkpoints').identity
+    assert [identity[f'data.latents[{n}].weight'] for n in range(2)] == [3, 1]
+    with pytest.raises(BadInput, match=r'data\.latents\[0\]\.weight is 3\.0 there, 1\.0 here'):
+        train(config_of(folder), stopped)
+    assert sorted(train(config_of(folder, data__latents=mixed), stopped)) == [5]
+
+
+def test_only_the_data_may_change(folder, stopped):
+    with pytest.raises(BadInput, match=r'optimizer\.weight_decay is'):
+        train(
+            config_of(folder, data__window_frames=20, optimizer__weight_decay=0.5),
+            stopped,
+            may_change=['data.'],
+        )
+
+
+def test_the_command_refuses_other_data_and_takes_them_with_the_flag(folder, stopped):
+    def command(*more):
+        flags = tiny_run.flags(
+            folder, curriculum__stage_steps=STAGES, data__latents=f'{folder}/latents,{folder}/more'
+        )
+        done = subprocess.run(
+            [sys.executable, '-m', 'launch.train_composer', f'--workdir={stopped}', *flags, *more],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    status, _, said = command()
+    assert status == 2
+    assert len(said.strip().splitlines()) == 1
+    assert "data.latents[1].name is 'absent' there, 'more' here" in said
+    assert not (stopped / 'autoencoder').exists()  # nothing was written
+
+    status, printed, said = command('--allow_data_change')
+    assert status == 0, said
+    assert json.loads(printed)['steps'] == 6
+    (line,) = [line for line in said.splitlines() if line.startswith('other data from here on: ')]
+    assert "data.latents[1].name is 'absent' there, 'more' here" in line
+    assert read_meta(stopped / 'checkpoints').identity['data.latents[1].name'] == 'more'
+
+
+def test_latents_of_another_autoencoder_are_not_data_that_may_change(folder, stopped, tmp_path):
+    codec = dataclasses.replace(
+        tiny_codec.codec(), config=dataclasses.replace(tiny_codec.TINY, knee=0.1)
+    )
+    codec.save(tmp_path / 'codec')
+    small.write(
+        tmp_path / 'latents',
+        small.prepare(tmp_path / 'data'),
+        autoencoder_fingerprint=codec.fingerprint,
+    )
+    with pytest.raises(BadInput, match=r'config: autoencoder is .* there, .* here'):
+        train(config_of(tmp_path), stopped, may_change=['data.'])
+
+
+def test_a_data_set_without_validation_songs_is_trained_on_all_the_same(folder, tmp_path):
+    write(tmp_path, 'train', small.prepare(tmp_path / 'data', names='ab'))
+    mixed = config_of(folder, data__latents=f'{folder}/latents,{tmp_path}/train')
+    assert composer_run(mixed).held_out['validation_loss'][0].latents.shape == (16, 4, 16, 6)
+    with pytest.raises(BadInput, match='/train holds no song in validation'):
+        composer_run(config_of(folder, data__latents=f'{tmp_path}/train'))
