@@ -33,13 +33,28 @@ def read_audio(path: epath.PathLike) -> np.ndarray:
     Raises BadInput, one line that names the file, if it is missing, no audio, cut off, empty, has
     more than two channels, samples that are not finite or more than MAX_DURATION_S.
     """
-    audio, rate = decode(read_bytes(path), str(path))
+    return conform(*decode(read_bytes(path), str(path)), str(path))
+
+
+def conform(audio: np.ndarray, rate: int, name: str) -> np.ndarray:
+    """Brings float32 `[sample, channel]` to `[sample, 2]` at 48 kHz; `name` is for errors.
+
+    Raises BadInput for sound that `read_audio` refuses.
+    """
+    if not len(audio):
+        raise BadInput(f'{name}: holds no samples; needed is at least one')
+    if rate not in RATES:
+        raise BadInput(f'{name}: {rate} samples a second; allowed are {RATES[0]} to {RATES[-1]}')
+    if audio.shape[1] > 2:
+        raise BadInput(f'{name}: {audio.shape[1]} channels; allowed are 1 and 2')
+    if not np.isfinite(audio).all():
+        raise BadInput(f'{name}: holds samples that are not finite numbers; give a sound file')
     if rate != RATE:
         num_samples = len(audio)
         audio = soxr.resample(audio, rate, RATE, quality='HQ')
         if not len(audio):
             raise BadInput(
-                f'{path}: {num_samples} samples at {rate} a second are none at {RATE}; '
+                f'{name}: {num_samples} samples at {rate} a second are none at {RATE}; '
                 'needed is at least one'
             )
     if audio.shape[1] == 1:
@@ -65,7 +80,7 @@ def decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
         raise BadInput(f'{name}: cut off, {missing} bytes or more are missing; give the whole file')
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            stated, rate, num_channels = file.frames, file.samplerate, file.channels
+            stated, rate = file.frames, file.samplerate
             if stated > MAX_DURATION_S * rate:
                 raise BadInput(
                     f'{name}: {stated / rate:.0f} s long; allowed are up to {MAX_DURATION_S:.0f} s'
@@ -83,14 +98,6 @@ def decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
         raise BadInput(
             f'{name}: cut off, {len(audio)} of {stated} frames can be read; give the whole file'
         )
-    if not len(audio):
-        raise BadInput(f'{name}: holds no samples; needed is at least one')
-    if rate not in RATES:
-        raise BadInput(f'{name}: {rate} samples a second; allowed are {RATES[0]} to {RATES[-1]}')
-    if num_channels > 2:
-        raise BadInput(f'{name}: {num_channels} channels; allowed are 1 and 2')
-    if not np.isfinite(audio).all():
-        raise BadInput(f'{name}: holds samples that are not finite numbers; give a sound file')
     return audio, rate
 
 

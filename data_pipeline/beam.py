@@ -14,15 +14,16 @@ Dataflow, ...), if all its workers see the folders.
 import argparse
 import functools
 import json
+import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from etils import epath
 
+from data_pipeline.work import Item, Run
 from jen1composer.errors import BadInput
 
-Item = Any  # a JSON value
 # Shows how many of `total` are done: (done so far, description, total).
 Progress = Callable[[Iterator[int], str, int], None]
 
@@ -36,32 +37,35 @@ def here(num_workers: int) -> tuple[str, ...]:
     )
 
 
-def map_items(
-    work: Callable[[Item], Item],
-    items: Iterable[Item],
-    scratch: epath.PathLike,
-    *,
-    options: Sequence[str],
-    count_done: Callable[[], int],
-    description: str,
-    progress: Progress,
-) -> list[Item]:
-    """`work` of every item, in no particular order.
+def on_beam(scratch: epath.PathLike, *, options: Sequence[str], progress: Progress) -> Run:
+    """A `Run` on Beam.
 
     Args:
-        work: picklable; what it returns is JSON.
-        items: JSON values.
-        scratch: a folder that all workers see, made here and removed in the end.
+        scratch: a folder that all workers see; it is made for each work, and removed after it.
         options: of Beam, such as '--runner=FlinkRunner'.
-        count_done: how many items are done, asked for while the pipeline runs.
-        description: of the work, for `progress`.
-        progress: shows it.
+        progress: shows how far the work is.
 
-    Raises BadInput where Beam is not installed or does not know its options, or where `work` raised it;
-    what else `work` raises comes as the runner tells it.
+    Raises BadInput where Beam is not installed or does not know its options. The `Run` raises it
+    where the work does; what else the work raises comes as the runner tells it.
     """
+    _beam()
+    _options(options)
+    return functools.partial(
+        _map_items, scratch=epath.Path(scratch), options=tuple(options), progress=progress
+    )
+
+
+def _map_items(
+    work: Callable[[Item], Item],
+    items: Sequence[Item],
+    *,
+    count_done: Callable[[], int],
+    description: str,
+    scratch: epath.Path,
+    options: Sequence[str],
+    progress: Progress,
+) -> list[Item]:
     beam = _beam()
-    scratch = epath.Path(scratch)
     if scratch.exists():
         scratch.rmtree()
     scratch.mkdir(parents=True)
@@ -134,7 +138,7 @@ def _options(options: Sequence[str]) -> Any:
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.runner import create_runner
 
-    parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    parser: Any = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
     for section in PipelineOptions.__subclasses__():
         section._add_argparse_args(parser)
     try:
@@ -150,6 +154,7 @@ def _options(options: Sequence[str]) -> Any:
 
 
 def _beam() -> Any:
+    logging.disable(logging.WARNING)  # It warns of Google's packages, which are not needed.
     try:
         import apache_beam
     except ImportError as error:
@@ -157,4 +162,6 @@ def _beam() -> Any:
             'package apache-beam: not installed, and data is prepared with it; needed is '
             "pip install 'jen1composer[beam]', or bash launch/setup.sh"
         ) from error
+    finally:
+        logging.disable(logging.NOTSET)
     return apache_beam

@@ -9,7 +9,7 @@
        tfds.builder_from_directory('DIR/tfds/prepared_songs/1.0.0').as_data_source('train')
 
    without TensorFlow.
-2. Records are one to a group and uncompressed: a window reads the seconds it touches, nothing else.
+2. Each record is read by itself: a window reads the seconds it touches, nothing else.
 3. A shard is whole songs, and what is in it follows from the list of songs alone. Shards are made
    one by one, anywhere, from the songs on disk: no record ever passes through a shuffle. (TFDS's
    own Beam writer groups all records by key, which for 10 GB wants several times that in memory.)
@@ -19,34 +19,27 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
 from tensorflow_datasets.core import dataset_builder, example_serializer
 
+from data_pipeline.record_files import write_records
 from data_pipeline.songs import Song, digest, read_samples, song_from_json
+from data_pipeline.work import Run, one_by_one
 from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS
 
 NAME = 'prepared_songs'
 VERSION = '1.0.0'
 SPLITS = ('train', 'validation', 'test')
-WRITER_OPTIONS = 'group_size:1,uncompressed'
 SHARD_BYTES = 256 * 2**20  # a shard is closed at the first song that takes it past this
 
-# Calls a function for every item, anywhere and in any order, and returns what it returned.
-Run = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 
-
-def one_by_one(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """The simplest `Run`: here, in order."""
-    return [work(item) for item in items]
-
-
+@functools.cache
 def features() -> tfds.features.FeaturesDict:
     """What a record holds."""
     audio = tfds.features.Tensor(
@@ -87,15 +80,16 @@ def seconds_of(samples: np.ndarray) -> Iterator[np.ndarray]:
 
 def write_shard(shard: Any, folder: str) -> int:
     """Writes {'path', 'songs'} from the songs under `folder`; returns its number of records."""
-    writer = ArrayRecordWriter(shard['path'], WRITER_OPTIONS)
-    count = 0
-    for song in map(song_from_json, shard['songs']):
-        for second, audio in enumerate(seconds_of(read_samples(folder, song))):
-            example = {'audio': audio, 'song': song.id, 'second': second}
-            writer.write(_serializer().serialize_example(features().encode_example(example)))
-            count += 1
-    writer.close()
-    return count
+    songs = [song_from_json(song) for song in shard['songs']]
+
+    def records() -> Iterator[bytes]:
+        for song in songs:
+            for second, audio in enumerate(seconds_of(read_samples(folder, song))):
+                example = {'audio': audio, 'song': song.id, 'second': second}
+                yield _serializer().serialize_example(features().encode_example(example))
+
+    write_records(epath.Path(shard['path']), records())
+    return sum(song.num_records for song in songs)
 
 
 class PreparedSongs(dataset_builder.FileReaderBuilder):
@@ -121,6 +115,12 @@ class PreparedSongs(dataset_builder.FileReaderBuilder):
             disable_shuffling=True,
         )
 
+    def _log_download_bytes(self) -> None:
+        """Nothing: no byte is downloaded, and TFDS would print that on stdout."""
+
+    def _log_download_done(self) -> None:
+        """Nothing, as before."""
+
     def _download_and_prepare(
         self, dl_manager: Any, download_config: tfds.download.DownloadConfig | None = None
     ) -> None:
@@ -142,7 +142,12 @@ class PreparedSongs(dataset_builder.FileReaderBuilder):
             ]
             lengths = [sum(song.num_records for song in shard) for shard in shards]
             infos.append((split, lengths, template))
-        self._run(functools.partial(write_shard, folder=os.fspath(self._folder)), work)
+        self._run(
+            functools.partial(write_shard, folder=os.fspath(self._folder)),
+            work,
+            count_done=lambda: sum(1 for shard in work if epath.Path(shard['path']).exists()),
+            description='shards',
+        )
         sizes = {shard['path']: epath.Path(shard['path']).stat().length for shard in work}
         self.info.set_splits(
             tfds.core.SplitDict(

@@ -58,7 +58,7 @@ def open_folder(folder: epath.Path, mine: Callable[[str], bool] = lambda name: T
         raise BadInput(
             f'--out={folder}: cannot be made ({error.strerror}); allowed is a folder'
         ) from error
-    for path in (*folder.glob('*.aside'), *folder.glob('*/*.aside'), *folder.glob('*/*/*.aside')):
+    for path in [path for depth in ('', '*/', '*/*/') for path in folder.glob(f'{depth}*.aside')]:
         if not mine(path.name.rsplit('.', 2)[0]):
             continue
         if path.is_dir():

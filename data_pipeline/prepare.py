@@ -1,7 +1,7 @@
 """A source of songs to a prepared folder.
 
 1. Every song is loaded, measured and written under its key by itself, anywhere and in any order
-   (`beam`). A song that is there and whole is kept, so a run that was killed goes on where it
+   (`work`). A song that is there and whole is kept, so a run that was killed goes on where it
    stopped.
 2. Broken input is quarantined: left out, listed with its reason. Too much of it fails the run.
    A song that sounds exactly like an earlier one is left out and listed too, but fails nothing:
@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from data_pipeline import analysis, loudness, songs, versions
+from data_pipeline import analysis, loudness, phase_vocoder, songs, versions
 from data_pipeline.analysis import analyse
-from data_pipeline.beam import Progress, here, map_items
 from data_pipeline.folders import open_folder, refuse_foreign
 from data_pipeline.prompts import PromptStyle, song_prompts
 from data_pipeline.records import Prepared, read_manifest, write_prepared
@@ -30,10 +29,12 @@ from data_pipeline.songs import FULL_SCALE, Song, digest, find_song, read_sample
 from data_pipeline.sources.source import Entry, Source, constants, entry_from_json
 from data_pipeline.splits import HELD_OUT, split_songs
 from data_pipeline.versions import Version, make_version, version_beats, version_tags
+from data_pipeline.work import Run, one_by_one
 from jen1composer.errors import BadInput, require
 from jen1composer.tracks import TRACKS
 
-KNOWN_FILES = ('songs', 'tfds', 'songs.jsonl', 'manifest.json', 'work')
+KNOWN_FILES = ('songs', 'tfds', 'songs.jsonl', 'manifest.json', 'work', 'description')
+MARK = '~'  # between the id of a song and the name of its version
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,7 @@ def prepare(
     *,
     how: Preparation = Preparation(),  # frozen
     num_songs: int | None = None,
-    beam: Sequence[str] = here(2),
-    progress: Progress = lambda counts, description, total: [None for _ in counts] and None,
+    run: Run = one_by_one,
 ) -> Prepared:
     """Fills `folder` from `source` and opens it.
 
@@ -82,8 +82,7 @@ def prepare(
         folder: made if need be; if it holds songs, they must be of the same source.
         how: see `Preparation`.
         num_songs: how many; all by default.
-        beam: options of Apache Beam.
-        progress: shows it.
+        run: does the work.
 
     Raises BadInput for a folder of other origin, for a source without songs and for too many broken
     ones.
@@ -95,14 +94,12 @@ def prepare(
         raise BadInput(f'--source={source.name}: no songs; needed is at least one')
     open_folder(folder)
     (folder / 'manifest.json').unlink(missing_ok=True)  # Songs may change now.
-    run = functools.partial(map_items, scratch=folder / 'work', options=beam, progress=progress)
-    count_songs = functools.partial(_count, folder / 'songs', '*/*')
 
     # ---- Songs.
     outcomes = run(
         functools.partial(make_song, source=source, folder=str(folder), measure=how.measure),
         [dataclasses.asdict(entry) for entry in entries],
-        count_done=count_songs,
+        count_done=functools.partial(_count_songs, folder),
         description='songs',
     )
     made, quarantined = _sorted_out(source, entries, outcomes, how.max_broken)
@@ -110,44 +107,22 @@ def prepare(
     splits = split_songs(whole, how.held_out)
     plain = [dataclasses.replace(made[entry.id], split=splits[entry.id]) for entry in whole]
 
-    # ---- Versions of the training songs.
-    varied = (
-        run(
-            functools.partial(make_version_of, folder=str(folder)),
-            [
-                {'song': dataclasses.asdict(song), 'version': dataclasses.asdict(version)}
-                for song in plain
-                if song.split == 'train'
-                for version in how.versions
-            ],
-            count_done=count_songs,
-            description='versions',
-        )
-        if how.versions
-        else []
-    )
-    order = {song.id: number for number, song in enumerate(plain)}
-    found = [*plain, *map(songs.song_from_json, varied)]
-    found.sort(key=lambda song: (order[song.id.partition(versions.MARK)[0]], song.version))
-
-    # ---- Words, records, manifest.
+    # ---- Versions, words.
     described = [
         dataclasses.replace(
             song, prompts=song_prompts(song.id, song.tags, song.captions, how.prompts)
         )
-        for song in found
+        for song in _with_versions(plain, how.versions, folder, run)
     ]
+
+    # ---- Records, list, manifest.
     write_prepared(
         folder,
         described,
         source=source.name,
         settings={'source': source.settings, 'preparation': _settings(how)},
         quarantined=quarantined + copies,
-        run=functools.partial(
-            run,
-            count_done=functools.partial(_count, folder / 'tfds', '*/*/*.array_record*'),
-            description='records',
-        ),
+        run=run,
     )
     return Prepared(folder)
 
@@ -163,10 +138,8 @@ def make_song(
     entry = entry_from_json(item)
     try:
         sha256 = source.sha256(entry)
-        key = digest(
-            [source.name, dict(source.settings), sha256, dict(entry.tags), entry.captions]
-            + [measure, constants(songs, loudness, analysis)]
-        )
+        made_by = constants(songs, loudness, analysis)
+        key = digest([source.name, dict(source.settings), sha256, measure, made_by])
         song = find_song(folder, key)
         if song is None:
             song = _load(source, entry, folder, key, sha256, measure)
@@ -207,10 +180,47 @@ def _load(source: Source, entry: Entry, folder: str, key: str, sha256: str, meas
     return write_song(folder, song, material.stems)
 
 
+def _with_versions(
+    plain: Sequence[Song], wanted: Sequence[Version], folder: epath.Path, run: Run
+) -> list[Song]:
+    """All songs, each training song followed by its versions."""
+    items = [
+        {'song': dataclasses.asdict(song), 'version': dataclasses.asdict(version)}
+        for song in plain
+        if song.split == 'train'
+        for version in wanted
+    ]
+    if not items:
+        return list(plain)
+    made = run(
+        functools.partial(make_version_of, folder=str(folder)),
+        items,
+        count_done=functools.partial(_count_songs, folder),
+        description='versions',
+    )
+    of = {(item['id'], item['song']['version']): item['song'] for item in made}
+    return [
+        version
+        for song in plain
+        for version in (
+            song,
+            *(
+                songs.song_from_json(of[song.id, version.name])
+                for version in wanted
+                if song.split == 'train'
+            ),
+        )
+    ]
+
+
 def make_version_of(item: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """Makes the version {'version'} of the plain song {'song'}, or keeps the one that is there."""
+    """Makes the version {'version'} of the plain song {'song'}, or keeps the one that is there.
+
+    Returns:
+        {'id', 'song'}, the id of the plain song and the version.
+    """
     plain, version = songs.song_from_json(item['song']), Version(**item['version'])
-    key = digest([plain.key, item['version'], constants(songs, loudness, versions)])
+    key = digest([plain.key, item['version'], constants(songs, loudness, versions, phase_vocoder)])
     song = find_song(folder, key)
     if song is None:
         stems = read_samples(folder, plain).astype(np.float32) / FULL_SCALE
@@ -224,22 +234,22 @@ def make_version_of(item: Mapping[str, Any], folder: str) -> dict[str, Any]:
         song = write_song(folder, song, make_version(stems, version, TRACKS))
     song = dataclasses.replace(
         song,
-        id=f'{plain.id}{versions.MARK}{version.name}',
+        id=f'{plain.id}{MARK}{version.name}',
         title=plain.title,
         split=plain.split,
         version=version.name,
     )
-    return dataclasses.asdict(song)
+    return {'id': plain.id, 'song': dataclasses.asdict(song)}
 
 
 def _settings(how: Preparation) -> dict[str, Any]:
-    return dataclasses.asdict(how) | {'songs': constants(songs, loudness, analysis, versions)}
+    return dataclasses.asdict(how) | {
+        'songs': constants(songs, loudness, analysis, versions, phase_vocoder)
+    }
 
 
 def _check_folder(folder: epath.Path, source: Source) -> None:
     """Refuses to write among files of another origin."""
-    if '://' in str(folder):
-        raise BadInput(f'--out={folder}: records are random access; allowed is a local folder')
     refuse_foreign(folder, KNOWN_FILES, 'prepared data')
     if (folder / 'manifest.json').exists():
         found = read_manifest(folder).source
@@ -249,10 +259,10 @@ def _check_folder(folder: epath.Path, source: Source) -> None:
             )
 
 
-def _count(folder: epath.Path, pattern: str) -> int:
-    """How many whole files or folders there are: progress, whoever makes them."""
+def _count_songs(folder: epath.Path) -> int:
+    """How many whole songs there are, whoever makes them."""
     with contextlib.suppress(OSError):  # One was renamed while it was looked for.
-        return sum(not path.name.endswith('.aside') for path in folder.glob(pattern))
+        return sum(not path.name.endswith('.aside') for path in folder.glob('songs/*/*'))
     return 0
 
 

@@ -9,24 +9,27 @@ DIR/manifest.json   `Manifest`; written last, so its presence means that all is 
 import collections
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipeline.dataset import NAME, SPLITS, PreparedSongs, Run, one_by_one, songs_digest
+from data_pipeline.dataset import NAME, SPLITS, PreparedSongs, features, songs_digest
 from data_pipeline.dataset import VERSION as DATASET_VERSION
 from data_pipeline.folders import write_json, write_text
+from data_pipeline.record_files import RecordFiles
 from data_pipeline.songs import FULL_SCALE, Song, digest, song_from_json
+from data_pipeline.work import Run, one_by_one
 from jen1composer.errors import BadInput
 from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS
 
 VERSION = 2
+REMEDY = 'prepare the data again, songs are kept'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,25 +168,26 @@ class Prepared:
     """A prepared folder, open for reading; usable from many threads, picklable.
 
     Attributes:
-        folder: where it is.
+        folder: where it is, on this machine or not.
         manifest: what it holds.
+        records: all seconds as bytes, as they lie: by split, and in each split by song.
     """
 
-    def __init__(self, folder: epath.PathLike):
-        """Opens the folder; raises BadInput if a file is missing or is not whole."""
+    def __init__(self, folder: epath.PathLike, cache: str | None = None):
+        """Opens the folder; `cache` is where its records are copied to first, see `cache.local`.
+
+        Raises BadInput if a file is missing or is not whole.
+        """
         self.folder = epath.Path(folder)
         self.manifest = read_manifest(self.folder)
         self._songs = _read_songs(self.folder, self.manifest)
         directory = self.folder / 'tfds' / NAME / DATASET_VERSION
-        _check_records(directory, self._songs)
-        builder = tfds.builder_from_directory(directory)
-        splits = [split for split in SPLITS if any(song.split == split for song in self._songs)]
-        self._records = {split: builder.as_data_source(split) for split in splits}
-        self._first_record: dict[str, int] = {}
-        begins = dict.fromkeys(SPLITS, 0)
-        for song in self._songs:
-            self._first_record[song.id] = begins[song.split]
-            begins[song.split] += song.num_records
+        if not _is_of(directory, self._songs):
+            raise BadInput(f'{directory}: records are missing or of other songs; {REMEDY}')
+        names, lengths = _record_files(directory)
+        self.records = RecordFiles(directory, names, lengths, remedy=REMEDY, cache=cache)
+        begins = itertools.accumulate((song.num_records for song in self._songs), initial=0)
+        self._first_record = dict(zip((song.id for song in self._songs), begins, strict=False))
 
     @property
     def tracks(self) -> tuple[str, ...]:
@@ -199,6 +203,10 @@ class Prepared:
             raise BadInput(f'split: {split!r}; allowed are {", ".join(SPLITS)}')
         return [song for song in self._songs if split in (None, song.split)]
 
+    def first_record(self, song: Song) -> int:
+        """Which of `records` is the first second of a song."""
+        return self._first_record[song.id]
+
     def read(self, song: Song, start_sample: int, num_samples: int) -> np.ndarray:
         """A window of a song, float32 `[track, sample, 2]`.
 
@@ -211,9 +219,9 @@ class Prepared:
             )
         window = np.zeros((len(self.tracks), num_samples, 2), np.float32)
         end_sample = min(start_sample + num_samples, song.num_samples)
-        records, first = self._records[song.split], self._first_record[song.id]
+        first = self.first_record(song)
         for second in range(start_sample // RATE, -(-end_sample // RATE)):
-            audio = records[first + second]['audio']
+            audio = features().deserialize_example_np(self.records[first + second])['audio']
             begin, end = max(start_sample, second * RATE), min(end_sample, (second + 1) * RATE)
             piece = audio[:, begin - second * RATE : end - second * RATE]
             window[:, begin - start_sample : end - start_sample] = piece
@@ -241,17 +249,26 @@ def _is_of(directory: epath.Path, songs: Sequence[Song]) -> bool:
     return json.loads(metadata.read_text()).get('songs') == songs_digest(by_split)
 
 
-def _check_records(directory: epath.Path, songs: Sequence[Song]) -> None:
-    """Raises BadInput where record files are missing, cut off or of other songs."""
-    remedy = f'delete {directory} and prepare the data again, songs are kept'
-    if not _is_of(directory, songs):
-        raise BadInput(f'{directory}: records are missing or of other songs; {remedy}')
+def _record_files(directory: epath.Path) -> tuple[list[str], list[int]]:
+    """The record files in the order of SPLITS, and how many records each has, as TFDS noted.
+
+    Raises BadInput where they are not all there, or not as long as they were.
+    """
     info = json.loads((directory / 'dataset_info.json').read_text())
-    for split in info['splits']:
-        files = sorted(directory.glob(f'{NAME}-{split["name"]}.array_record-*'))
-        found = sum(path.stat().length for path in files)
-        if len(files) != len(split['shardLengths']) or found != int(split['numBytes']):
+    there = {path.name: path for path in directory.iterdir()}
+    names: list[str] = []
+    lengths: list[int] = []
+    for split in sorted(info['splits'], key=lambda split: SPLITS.index(split['name'])):
+        count = len(split['shardLengths'])
+        files = [
+            f'{NAME}-{split["name"]}.array_record-{k:05d}-of-{count:05d}' for k in range(count)
+        ]
+        found = [there[name].stat().length for name in files if name in there]
+        if len(found) != count or sum(found) != int(split['numBytes']):
             raise BadInput(
-                f'{directory}: the {split["name"]} split has {len(files)} files of {found} bytes; '
-                f'needed are {len(split["shardLengths"])} of {split["numBytes"]}; {remedy}'
+                f'{directory}: the {split["name"]} split has {len(found)} files of {sum(found)} '
+                f'bytes; needed are {count} of {split["numBytes"]}; {REMEDY}'
             )
+        names += files
+        lengths += map(int, split['shardLengths'])
+    return names, lengths

@@ -1,4 +1,4 @@
-"""What a prepared folder holds: numbers, a table for the terminal, and a page to hear and see it."""
+"""A prepared folder in numbers, as a table for the terminal, and as a page to hear and see."""
 
 import collections
 import dataclasses
@@ -10,6 +10,7 @@ import numpy as np
 from etils import epath
 
 from data_pipeline.audio import write_flac
+from data_pipeline.dataset import SPLITS
 from data_pipeline.records import Prepared
 from data_pipeline.songs import Song
 from jen1composer.evaluation.figures import bar_chart, spectrogram_png
@@ -70,12 +71,12 @@ def tables(about: Description) -> list[Table]:
     """The same for people."""
     summary = about.summary
     rows = [
-        [split, f'{part["songs"]}', f'{part["hours"]:.2f}']
-        for split, part in summary['splits'].items()
+        [split, f'{part["songs"]}', length(part['hours'])]
+        for split, part in ((split, summary['splits'][split]) for split in SPLITS)
     ]
-    total = ['all', f'{summary["songs"]}', f'{summary["hours"]:.2f}']
+    total = ['all', f'{summary["songs"]}', length(summary['hours'])]
     tracks = [
-        [name, f'{part["songs"]}', f'{part["hours"]:.2f}', f'{part["near_silent"]}']
+        [name, f'{part["songs"]}', length(part['hours']), f'{part["near_silent"]}']
         for name, part in summary['tracks'].items()
     ]
     spreads = [
@@ -84,10 +85,10 @@ def tables(about: Description) -> list[Table]:
         if summary[name]
     ]
     found = [
-        Table(title='Songs', header=('split', 'songs', 'hours'), rows=[*rows, total]),
+        Table(title='Songs', header=('split', 'songs', 'length'), rows=[*rows, total]),
         Table(
             title='Tracks',
-            header=('track', 'songs', 'hours it sounds', 'near silent in'),
+            header=('track', 'songs', 'sounds for', 'near silent in'),
             rows=tracks,
             text='A stem that sounds in less than a twentieth of the seconds is near silent: it is '
             'kept, and marked.',
@@ -116,6 +117,11 @@ def tables(about: Description) -> list[Table]:
     return found
 
 
+def length(hours: float) -> str:
+    """A length of music for people: '27.1 min', '120.5 h'."""
+    return f'{60 * hours:.1f} min' if hours < 10 else f'{hours:.1f} h'
+
+
 def terminal(found: Sequence[Table]) -> str:
     """Tables as lines of text."""
     lines = []
@@ -140,7 +146,7 @@ def write_page(prepared: Prepared, out: epath.PathLike, *, seed: int = 0) -> epa
     page = Page(
         title=f'Prepared music: {about.source}',
         paragraphs=[
-            f'{about.summary["songs"]} songs, {about.summary["hours"]:.2f} hours, as aligned stems '
+            f'{about.summary["songs"]} songs, {length(about.summary["hours"])}, as aligned stems '
             f'of {", ".join(prepared.tracks)}. {len(about.quarantined)} were left out.',
         ],
         music_title='Ten random windows',
@@ -201,7 +207,8 @@ def _window(prepared: Prepared, song: Song, start: int, out: epath.Path, number:
 
 
 def _charts(songs: Sequence[Song]) -> list[Chart]:
-    keys = collections.Counter(str(song.tags.get('key') or 'none') for song in songs)
+    found = collections.Counter(str(song.tags.get('key') or 'none') for song in songs)
+    keys = dict(_most_frequent(found))
     return [
         _histogram('Length', 'seconds', [song.duration_s for song in songs]),
         _histogram(
@@ -222,7 +229,7 @@ def _charts(songs: Sequence[Song]) -> list[Chart]:
 
 def _histogram(title: str, unit: str, values: Sequence[float]) -> Chart:
     counts, edges = np.histogram(values, bins=12)
-    labels = [f'{edge:.0f}' for edge in edges[:-1]]
+    labels = [f'{edge:.3g}' for edge in edges[:-1]]
     return Chart(
         title=title,
         text=f'Songs by {title[0].lower()}{title[1:]}; a label is the lower end of its bar.',

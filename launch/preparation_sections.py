@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 from data_pipeline.prepare import Preparation
 from data_pipeline.prompts import PromptStyle
-from data_pipeline.sources.stems import Rule, make_rules
+from data_pipeline.sources.stems import Rule, checked_rules
 from data_pipeline.versions import versions_of
 from jen1composer.errors import require
 from launch.config_sections import require_sections
@@ -28,4 +28,4 @@ def make_preparation(config: ConfigDict, *, max_broken: float) -> Preparation:
 
 def make_roles(config: ConfigDict) -> tuple[Rule, ...]:
     """Which track a file of `stems:DIR` is, by its name."""
-    return make_rules(config.roles)
+    return checked_rules(config.roles)

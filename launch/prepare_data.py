@@ -49,36 +49,41 @@ BEAM = flags.DEFINE_multi_string('beam', [], 'An option of Apache Beam; replaces
 MAX_BROKEN = flags.DEFINE_float(
     'max_broken', 0.2, 'The fraction of songs that may be broken.', lower_bound=0, upper_bound=1
 )
+FONT = flags.DEFINE_string('font', '', 'A SoundFont for midi:DIR, in place of the packaged one.')
 DESCRIBE = flags.DEFINE_string('describe', None, 'A prepared folder to describe.')
 
 
 def main(argv: list[str]) -> None:
     del argv
-    if (SOURCE.value is None) == (DESCRIBE.value is None):
+    source, described, out = SOURCE.value, DESCRIBE.value, OUT.value
+    if described is not None and source is None:
+        _describe(described, out or f'{described}/description')
+    elif source is None or described is not None:
         raise BadInput('--source and --describe: needed is one of them')
-    if DESCRIBE.value is not None:
-        _describe(DESCRIBE.value, OUT.value or f'{DESCRIBE.value}/description')
-        return
-    if OUT.value is None:
+    elif out is None:
         raise BadInput('--out: needed is the folder to fill')
-    from data_pipeline.beam import here
+    else:
+        _prepare(source, out)
+
+
+def _prepare(source: str, out: str) -> None:
+    from data_pipeline.beam import here, on_beam
     from data_pipeline.prepare import prepare
     from data_pipeline.sources.catalogue import open_source
     from launch.data_description import describe, tables, terminal
     from launch.preparation_sections import make_preparation, make_roles
 
     prepared = prepare(
-        open_source(SOURCE.value, roles=make_roles(CONFIG.value)),
-        OUT.value,
+        open_source(source, roles=make_roles(CONFIG.value), font=FONT.value),
+        out,
         how=make_preparation(CONFIG.value, max_broken=MAX_BROKEN.value),
         num_songs=SONGS.value,
-        beam=BEAM.value or here(WORKERS.value),
-        progress=_show,
+        run=on_beam(f'{out}/work', options=BEAM.value or here(WORKERS.value), progress=_show),
     )
     print(terminal(tables(describe(prepared))))
     manifest = prepared.manifest
     summary = manifest.summary
-    print(json.dumps({'out': OUT.value, 'fingerprint': manifest.fingerprint, **summary}))
+    print(json.dumps({'out': out, 'fingerprint': manifest.fingerprint, **summary}))
 
 
 def _describe(folder: str, out: str) -> None:

@@ -1,24 +1,25 @@
 """The embedded data set: the soundtrack of Freedoom, rendered to four stems.
 
 1. The music is in the two Freedoom 0.13.0 game files (WADs) of the wheel `vizdoom`; BSD-3-Clause.
-   The font is `TimGM6mb.sf2` of the wheel `pretty_midi`; GPL-2.
 2. A WAD is a directory of lumps: 12 bytes of header, entries of 16 bytes (offset, size, name). The
    lumps that begin with 'MThd' are the songs; two games share one, it is taken once.
 3. A song is kept with at least 20 s and three tracks that play at least 15 % of the time. Asked for
    N songs, those come first that last 60 to 240 s and whose rarest track plays the most.
+4. Tags are what the notes say: tempo, key, instruments. No song of it names its genre, so none is
+   given.
 """
 
+import dataclasses
 import hashlib
 import pathlib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from data_pipeline import loudness
-from data_pipeline.sources import midi, render, roles
-from data_pipeline.sources.midi import Part, Score, estimate_key, read_midi
-from data_pipeline.sources.roles import assign_roles, instruments, role_coverage
-from data_pipeline.sources.source import RECIPE, Entry, Material, constants
+from data_pipeline.sources import scores
+from data_pipeline.sources.midi import Score, read_midi
+from data_pipeline.sources.roles import assign_roles, role_coverage
+from data_pipeline.sources.source import Entry, Material
 from data_pipeline.sources.wheels import Wheel, fetch, member
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
@@ -33,9 +34,6 @@ GAMES = {
     'freedoom1': '7323bcc168c5a45ff10749b339960e98314740a734c30d4b9f3337001f9e703d',
     'freedoom2': 'a8772e088847032510d97ba2312406a6998f21cbab44d4ff10696faa9c0ecd4b',
 }
-FONT_WHEEL = Wheel(name='pretty_midi', version='0.2.11.post0')
-FONT = 'pretty_midi/TimGM6mb.sf2'
-FONT_SHA256 = '82475b91a76de15cb28a104707d3247ba932e228bada3f47bba63c6b31aaf7a1'
 
 MIN_DURATION_S = 20.0
 MIN_COVERAGE = 0.15
@@ -56,23 +54,22 @@ class Freedoom:
     font: bytes
 
     name = 'freedoom'
-    settings = {  # noqa: RUF012
-        'recipe': RECIPE,
-        'font_sha256': FONT_SHA256,
-        'games': GAMES,
-        **constants(midi, roles, render, loudness),
-    }
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Where the music comes from, and what shapes a rendered song."""
+        return {'games': GAMES, **scores.render_settings(self.font)}
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """All songs that are kept, or the N richest; see the module."""
         kept: list[tuple[float, Entry]] = []
         for song_id, data in self.songs.items():
             score = read_midi(data, song_id)
-            roles = assign_roles(score.notes, score.duration_s)
-            heard = role_coverage(score.notes, roles, score.duration_s)
+            heard = track_coverage(score)
             tracks = tuple(track for track in TRACKS if heard.get(track, 0) >= MIN_COVERAGE)
             if score.duration_s >= MIN_DURATION_S and len(tracks) >= MIN_TRACKS:
-                entry = Entry(id=song_id, title=song_id, where=song_id, tracks=tracks)
+                bare = Entry(id=song_id, title=song_id, where=song_id, tracks=())
+                entry = dataclasses.replace(scores.describe_score(bare, score), tracks=tracks)
                 rarest = min(heard.get(track, 0.0) for track in TRACKS)
                 low, high = CHOSEN_DURATION_S
                 kept.append((rarest + (low <= score.duration_s <= high), entry))
@@ -90,17 +87,12 @@ class Freedoom:
     def load(self, entry: Entry) -> Material:
         """Renders one song."""
         score = read_midi(self.songs[entry.id], entry.where)
-        roles = assign_roles(score.notes, score.duration_s)
-        tags = song_tags(score, roles)
-        return Material(
-            stems=render.render(self.font, score, roles),
-            tags=tags,
-        )
+        return scores.perform(self.font, score, entry)
 
 
 def fetch_freedoom(cache: pathlib.Path | None = None) -> Freedoom:
     """Makes the source from its two wheels, downloaded once. Raises BadInput if that fails."""
-    font = member(fetch(FONT_WHEEL, cache), FONT, FONT_SHA256)
+    font = scores.fetch_font(cache)
     games = fetch(GAME_WHEEL, cache)
     songs: dict[str, bytes] = {}
     for game, sha256 in GAMES.items():
@@ -119,10 +111,7 @@ def midi_lumps(wad: bytes) -> Iterator[tuple[str, bytes]]:
             yield name.rstrip(b'\0').decode('ascii'), wad[offset : offset + size]
 
 
-def song_tags(score: Score, roles: Mapping[Part, str]) -> dict[str, object]:
-    """Tempo, key and instruments of a score."""
-    return {
-        'bpm': round(score.bpm, 1),
-        'key': estimate_key(score.notes),
-        'instruments': instruments(score.notes, roles),
-    }
+def track_coverage(score: Score) -> dict[str, float]:
+    """The fraction of the song in which each track plays."""
+    parts = assign_roles(score.notes, score.duration_s)
+    return role_coverage(score.notes, parts, score.duration_s)

@@ -3,7 +3,9 @@
 1. `read_midi` resolves the tempo map: every channel message gets its time in seconds.
 2. A *part* is (channel, program): a program change within a channel begins another part. Channel 10
    is percussion whatever its program, its part is (9, DRUM_KIT).
-3. The tempo is the median over time of the tempo map. The key is the one whose Krumhansl-Kessler
+3. Beats are quarter notes, counted from the beginning of the file as the tempo map has them; what
+   a time signature groups is not looked at.
+4. The tempo is the median over time of the tempo map. The key is the one whose Krumhansl-Kessler
    profile correlates best with the time that each pitch class sounds.
 """
 
@@ -22,6 +24,7 @@ DRUM_CHANNEL = 9
 DRUM_KIT = -1
 MAX_DURATION_S = 3600.0
 DEFAULT_TEMPO = 500_000  # Microseconds a quarter note: 120 bpm.
+MIN_TEMPO = 20_000  # 3000 bpm: a file of faster ones is broken, and has beats without number.
 
 TONICS = ('C', 'C#', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B')
 # Krumhansl & Kessler (1982), probe tone ratings relative to the tonic.
@@ -31,6 +34,7 @@ PROFILES = {
 }
 
 Part = tuple[int, int]
+TempoChange = tuple[int, float, int]  # Tick, the same in seconds, microseconds a quarter note.
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,14 @@ class Score:
         notes: the notes of each part, by start.
         duration_s: end of the last note.
         bpm: median tempo over time, quarter notes a minute.
+        beats_s: when each quarter note begins, in seconds, up to the end.
     """
 
     messages: Sequence[tuple[float, mido.Message]]
     notes: Mapping[Part, Sequence[Note]]
     duration_s: float
     bpm: float
+    beats_s: tuple[float, ...]
 
 
 def read_midi(data: bytes, name: str) -> Score:
@@ -67,9 +73,13 @@ def read_midi(data: bytes, name: str) -> Score:
     """
     try:
         file = mido.MidiFile(file=io.BytesIO(data), clip=True)
-        timed = _timed(file)
+        timed, tempo_map = _timed(file)
     except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise BadInput(f'{name}: not a MIDI file that can be read ({error})') from error
+        reason = str(error) or 'it ends early'  # mido's EOFError says nothing.
+        raise BadInput(
+            f'{name}: not a MIDI file that can be read, or cut off ({reason}); '
+            'allowed is a standard MIDI file'
+        ) from error
     messages = [(time, message) for time, message in timed if not message.is_meta]
     notes = notes_by_part(messages)
     if not notes:
@@ -79,10 +89,39 @@ def read_midi(data: bytes, name: str) -> Score:
         raise BadInput(f'{name}: {duration_s:.0f} s long; allowed is {MAX_DURATION_S:.0f} s')
     tempos = [(time, message.tempo) for time, message in timed if message.type == 'set_tempo']
     bpm = median_bpm(tempos, duration_s)
-    return Score(messages=messages, notes=notes, duration_s=duration_s, bpm=bpm)
+    return Score(
+        messages=messages,
+        notes=notes,
+        duration_s=duration_s,
+        bpm=bpm,
+        beats_s=beat_times(tempo_map, file.ticks_per_beat, duration_s),
+    )
 
 
-def _timed(file: mido.MidiFile) -> list[tuple[float, mido.Message]]:
+def beat_times(
+    tempo_map: Sequence[TempoChange], ticks_per_beat: int, duration_s: float
+) -> tuple[float, ...]:
+    """When each beat begins, in seconds, up to and with `duration_s`.
+
+    In closed form, so that no error adds up: a beat at tick T, under a tempo of m microseconds that
+    was set at tick T' and t' seconds, is at t' + (T - T') m 1e-6 / ticks_per_beat.
+    """
+    beats: list[float] = []
+    ends = [tick for tick, _, _ in tempo_map[1:]] + [float('inf')]
+    for (begin, time_s, tempo), end in zip(tempo_map, ends, strict=True):
+        tick = -(-begin // ticks_per_beat) * ticks_per_beat  # The first beat from here on.
+        while tick < end:
+            beat_s = time_s + (tick - begin) * tempo * 1e-6 / ticks_per_beat
+            if beat_s > duration_s + 1e-9:
+                return tuple(beats)
+            beats.append(beat_s)
+            tick += ticks_per_beat
+    return tuple(beats)
+
+
+def _timed(
+    file: mido.MidiFile,
+) -> tuple[list[tuple[float, mido.Message]], list[TempoChange]]:
     """Merges the tracks and turns ticks into seconds; keeps channel messages and tempo changes."""
     if file.type == 2 or file.ticks_per_beat <= 0:
         raise ValueError('only synchronous tracks with time in beats are understood')
@@ -96,13 +135,17 @@ def _timed(file: mido.MidiFile) -> list[tuple[float, mido.Message]]:
     ticked.sort(key=lambda pair: pair[0])  # Stable: tracks stay in order within a tick.
     timed: list[tuple[float, mido.Message]] = []
     time_s, last_tick, tempo = 0.0, 0, DEFAULT_TEMPO
+    tempo_map = [(0, 0.0, DEFAULT_TEMPO)]
     for tick, message in ticked:
         time_s += (tick - last_tick) * tempo * 1e-6 / file.ticks_per_beat
         last_tick = tick
         if message.type == 'set_tempo':
             tempo = message.tempo
+            if tempo < MIN_TEMPO:
+                raise ValueError(f'a beat of {tempo} microseconds; allowed are {MIN_TEMPO} or more')
+            tempo_map.append((tick, time_s, tempo))
         timed.append((time_s, message))
-    return timed
+    return timed, tempo_map
 
 
 def notes_by_part(messages: Iterable[tuple[float, mido.Message]]) -> dict[Part, list[Note]]:
@@ -154,14 +197,25 @@ def estimate_key(notes: Mapping[Part, Sequence[Note]]) -> str | None:
         if channel != DRUM_CHANNEL:
             for note in part:
                 sounding[note.pitch % 12] += note.end_s - note.start_s
-    if not sounding.any() or np.ptp(sounding) == 0:
+    found = best_key(sounding)
+    return None if found is None else found[0]
+
+
+def best_key(pitch_classes: np.ndarray) -> tuple[str, float] | None:
+    """The key whose profile correlates best with how much each pitch class sounds, and how well.
+
+    Args:
+        pitch_classes: `[12]` from C on, in any unit; None comes back where all are alike.
+    """
+    if np.ptp(pitch_classes) == 0:
         return None
     fits = {
-        f'{TONICS[tonic]} {mode}': np.corrcoef(np.roll(profile, tonic), sounding)[0, 1]
+        f'{TONICS[tonic]} {mode}': np.corrcoef(np.roll(profile, tonic), pitch_classes)[0, 1]
         for mode, profile in PROFILES.items()
         for tonic in range(12)
     }
-    return max(fits, key=lambda key: fits[key])
+    key = max(fits, key=lambda key: fits[key])
+    return key, float(fits[key])
 
 
 def coverage(notes: Iterable[Note], duration_s: float) -> float:

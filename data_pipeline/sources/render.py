@@ -56,7 +56,7 @@ CEILING = 0.95
 
 def render(font: bytes, score: Score, roles: Mapping[Part, str]) -> np.ndarray:
     """Renders the score with the SoundFont `font` to float32 `[track, sample, 2]` at 48 kHz."""
-    loaded = tsf.SoundFont(font)
+    loaded = open_font(font)
     places = channel_places(score, roles)
     num_samples = round((score.duration_s + TAIL_S) * RATE)
     stems = np.zeros((len(TRACKS), num_samples, 2), np.float32)
@@ -68,6 +68,14 @@ def render(font: bytes, score: Score, roles: Mapping[Part, str]) -> np.ndarray:
             stems[k] *= track_gain(stems[k], TRACK_LUFS[track])
     stems *= song_gain(stems)
     return stems
+
+
+def open_font(font: bytes) -> tsf.SoundFont:
+    """A SoundFont, ready to play. Raises ValueError if it is none."""
+    try:
+        return tsf.SoundFont(font)
+    except RuntimeError as error:
+        raise ValueError('not a SoundFont') from error
 
 
 def synthesise(

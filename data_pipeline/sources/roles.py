@@ -69,16 +69,20 @@ def lead_score(part: Part, notes: Sequence[Note], duration_s: float) -> float:
     """How much a part looks like the lead; -inf for one with hardly any notes."""
     if len(notes) < MIN_NOTES:
         return float('-inf')
-    family = next((weight for family, weight in LEAD_FAMILIES if part[1] in family), 0.0)
     sounding = sum(note.end_s - note.start_s for note in notes) / duration_s
     variety = len({note.pitch for note in notes}) / 8
     return (
         1.2 * monophony(notes)
-        + family
+        + lead_weight(part[1])
         + 0.02 * (_median_pitch(notes) - 60)
         + 0.8 * min(1.0, 2 * sounding)
         + 0.3 * min(1.0, variety)
     )
+
+
+def lead_weight(program: int) -> float:
+    """How readily an instrument takes the lead, by General MIDI program; in [0, 1]."""
+    return next((weight for family, weight in LEAD_FAMILIES if program in family), 0.0)
 
 
 def monophony(notes: Sequence[Note]) -> float:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-RECIPE = 1
+RECIPE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,9 @@ class Entry:
         files: of each track, to be summed; empty where a song is rendered.
         tags: what is known of the music before it is loaded, see `Material`.
         captions: what a person wrote about it.
+        score: a MIDI file in time with the files, '' where there is none: tempo, key and beats.
+        broken: why the song cannot be made, '' where nothing is known against it. It stays listed
+            so that it is counted and named; hashing and loading raise BadInput with this line.
     """
 
     id: str
@@ -49,6 +52,8 @@ class Entry:
     files: Mapping[str, tuple[AudioFile, ...]] = field(default_factory=dict)
     tags: Mapping[str, object] = field(default_factory=dict)
     captions: tuple[str, ...] = ()
+    score: str = ''
+    broken: str = ''
 
 
 def entry_from_json(value: Mapping[str, Any]) -> Entry:

@@ -1,49 +1,84 @@
 """The source 'stems:DIR': any folder of songs, one folder a song, one sound file a stem.
 
-A file's track follows from its name: the first of these rules that matches, else 'instrument'.
+1. A file's track follows from its name by rules, the first that matches: a regular expression and
+   the track, or None for a file that is left out. A file that no rule names makes its song broken
+   rather than incomplete. The rules come from a config (`configs/prepare.py`); by default
 
-    mix, mixture, mixdown, master           ignored: the mix is the sum of the stems
-    drum, perc                              drums
-    bass (but not bassoon)                  bass
-    melody, vocal, lead, voice              melody
+       fullmix, mix, mixture, mixdown, master  left out: the mix is the sum of the stems
+       drum, perc                              drums
+       bass (but not bassoon)                  bass
+       melody, vocal, lead, voice              melody
+       everything else                         instrument
 
-The first rule takes whole words, of letters: 'Song - Mix 2' and 'full_mix' are mixes, and so is
-'drum mix'; 'remix guitar' is an instrument.
-
-Files of one track are added; shorter files are padded with silence. Levels are left alone, unless
-a stem or the sum would pass full scale: then one gain lowers the whole song, and is noted in its
-tags. `prompt.txt` in a song's folder, if there, holds its captions, one a line.
+2. The expressions see the words of a name, of letters, lower case, with single spaces: 'Song - Mix
+   2' and 'full_mix' are mixes, and so is 'drum mix'; 'remix guitar' is an instrument.
+3. Files may lie in the song's folder or in a folder inside it, one level deep; the name of that
+   folder counts as part of theirs, so `song/drums/kick.wav` is drums.
+4. `prompt.txt` in a song's folder, if there, holds its captions, one a line.
 """
 
-import hashlib
-import os
+import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from etils import epath
 
-from data_pipeline.audio import FORMATS, read_audio, read_bytes
-from data_pipeline.sources.source import RECIPE, Entry, Material
+from data_pipeline.audio import FORMATS
+from data_pipeline.sources import files, listing
+from data_pipeline.sources.metadata import captions
+from data_pipeline.sources.source import RECIPE, AudioFile, Entry, Material, constants
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
 
-RULES = (
-    (re.compile(r'\b(full)?(mix|mixture|mixdown|master)\b'), None),
-    (re.compile(r'drum|perc'), 'drums'),
-    (re.compile(r'bass(?!oon)'), 'bass'),
-    (re.compile(r'melody|vocal|lead|voice'), 'melody'),
+Rule = tuple[str, str | None]
+
+# As in configs/prepare.py, which a test holds equal.
+RULES: tuple[Rule, ...] = (
+    (r'\b(full)?(mix|mixture|mixdown|master)\b', None),
+    (r'drum|perc', 'drums'),
+    (r'bass(?!oon)', 'bass'),
+    (r'melody|vocal|lead|voice', 'melody'),
+    (r'', 'instrument'),
 )
-CEILING = 0.999
-MAX_ID = 100  # Letters; a file system allows 255 bytes, with what is put behind the id.
 PROMPT_FILE = 'prompt.txt'
 
 
-def track_of(name: str) -> str | None:
-    """The track of a file by its name without suffix; None for a mix, which is ignored."""
+def checked_rules(rules: Iterable[Sequence[str | None]]) -> tuple[Rule, ...]:
+    """The rules as pairs; raises BadInput, naming `--config.roles`, for one that makes no sense."""
+    checked: list[Rule] = []
+    for rule in rules:
+        where = f'--config.roles: {rule!r}'
+        if isinstance(rule, str) or not isinstance(rule, Sequence) or len(rule) != 2:
+            raise BadInput(f'{where}; allowed are pairs: regular expression, track or None')
+        pattern, track = rule
+        if track is not None and track not in TRACKS:
+            raise BadInput(
+                f'{where}: unknown track {track!r}; allowed are {", ".join(TRACKS)}, or None for '
+                'files to leave out'
+            )
+        try:
+            if not isinstance(pattern, str):
+                raise TypeError(f'{pattern!r} is no text')
+            re.compile(pattern)
+        except (re.error, TypeError) as error:
+            raise BadInput(f'{where}: {error}; allowed is a regular expression') from error
+        checked.append((pattern, track))
+    if not checked:
+        raise BadInput('--config.roles: no rules; needed is at least one')
+    return tuple(checked)
+
+
+def track_of(name: str, rules: Sequence[Rule], where: str) -> str | None:
+    """The track of a file by its name without suffix; None for one that is left out.
+
+    Raises BadInput, naming `where`, if no rule matches.
+    """
     words = ' '.join(re.findall(r'[^\W\d_]+', name.lower()))
-    return next((track for rule, track in RULES if rule.search(words)), 'instrument')
+    for pattern, track in rules:
+        if re.search(pattern, words):
+            return track
+    raise BadInput(f'{where}: no rule of --config.roles names its track; add one for {words!r}')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,102 +87,56 @@ class Stems:
 
     Attributes:
         folder: DIR.
+        rules: (regular expression, track or None), see the module.
     """
 
     folder: str
+    rules: tuple[Rule, ...] = RULES
 
     name = 'stems'
-    settings = {  # noqa: RUF012
-        'recipe': RECIPE,
-        'rules': [[r.pattern, t] for r, t in RULES],
-        'ceiling': CEILING,
-    }
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'rules', checked_rules(self.rules))
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The rules, and what the loader does."""
+        return {'recipe': RECIPE, 'rules': [list(rule) for rule in self.rules], **constants(files)}
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """One entry a subfolder, by name; with `num_songs` the first of them."""
-        root = epath.Path(self.folder)
-        if not root.is_dir():
-            raise BadInput(f'--source=stems:{self.folder}: no such folder; give a folder of songs')
-        folders = sorted(
-            path for path in root.iterdir() if path.is_dir() and not path.name.startswith('.')
-        )
-        if num_songs is not None and num_songs > len(folders):
-            raise BadInput(
-                f'--songs={num_songs}: {self.folder} has {len(folders)}; allowed is 1 to that'
-            )
-        return [
-            Entry(
-                id=song_id(path.name),
-                title=os.fsencode(path.name).decode(errors='replace'),
-                where=str(path),
-                tracks=tuple(t for t in TRACKS if any(t == k for k, _ in stem_files(path))),
-            )
-            for path in folders[:num_songs]
-        ]
+        root = listing.open_root(self.name, self.folder)
+        places = [('', path) for path in listing.subfolders(root)]
+        chosen = listing.take(places, num_songs, self.folder)
+        return [listing.describe(place, place[1].name, self._read) for place in chosen]
 
     def sha256(self, entry: Entry) -> str:
-        """Of the names and contents of the stems and the prompt."""
-        folder = epath.Path(entry.where)
-        whole = hashlib.sha256()
-        for path in (*(path for _, path in stem_files(folder)), folder / PROMPT_FILE):
-            if path.exists():
-                content = hashlib.sha256(read_bytes(path)).hexdigest()
-                whole.update(os.fsencode(f'{path.name}\n{content}\n'))
-        return whole.hexdigest()
+        """Of the contents of the stems, their tracks and the prompt."""
+        return files.sha256(entry)
 
     def load(self, entry: Entry) -> Material:
         """Reads, resamples and adds up the files of one song."""
+        return files.load(entry)
+
+    def _read(self, entry: Entry) -> Entry:
         folder = epath.Path(entry.where)
-        files = stem_files(folder)
-        if not files:
-            raise BadInput(f'{folder}: no stems; needed is at least one of {", ".join(FORMATS)}')
+        found: dict[str, list[AudioFile]] = {}
         heard: dict[str, list[str]] = {}
-        read: list[tuple[int, np.ndarray]] = []
-        for track, path in files:
-            heard.setdefault(track, []).append(re.sub(r'[\W_]+', ' ', path.stem).strip().lower())
-            read.append((TRACKS.index(track), read_audio(path)))
-        longest = max(len(audio) for _, audio in read)
-        stems = np.zeros((len(TRACKS), longest, 2), np.float32)
-        for k, audio in read:
-            stems[k, : len(audio)] += audio
-        peak = float(max(np.abs(stems).max(), np.abs(stems.sum(axis=0)).max()))
-        if peak == 0:
-            raise BadInput(f'{folder}: all stems are silent; needed is one that is not')
-        gain = min(1.0, CEILING / peak)
-        stems *= np.float32(gain)
-        tags = {'instruments': heard, 'gain_db': round(20 * float(np.log10(gain)), 2)}
-        return Material(stems=stems, tags=tags, captions=captions(folder / PROMPT_FILE))
+        for path in sound_files(folder):
+            inside = path.parent.name if path.parent != folder else ''
+            track = track_of(f'{inside} {path.stem}', self.rules, str(path))
+            if track is not None:
+                found.setdefault(track, []).append(AudioFile(path=str(path)))
+                name = re.sub(r'[\W_]+', ' ', listing.text(path.stem)).strip().lower()
+                heard.setdefault(track, []).append(name)
+        if not found:
+            raise BadInput(f'{folder}: no stems; needed is at least one of {", ".join(FORMATS)}')
+        described = listing.with_files(entry, found, {'instruments': heard})
+        return dataclasses.replace(described, captions=captions(folder / PROMPT_FILE))
 
 
-def captions(path: epath.Path) -> tuple[str, ...]:
-    """What is written about a song, one caption a line; none where there is no file."""
-    if not path.exists():
-        return ()
-    lines = (' '.join(line.split()) for line in read_text(path).splitlines())
-    return tuple(line for line in lines if line)
-
-
-def stem_files(folder: epath.Path) -> list[tuple[str, epath.Path]]:
-    """The (track, file) of a song's folder, by name; a mix and files of other kinds left out."""
-    named = (
-        (track_of(path.stem), path)
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in FORMATS and not path.name.startswith('.')
-    )
-    return [(track, path) for track, path in named if track is not None]
-
-
-def read_text(path: epath.Path) -> str:
-    """The content of a text file; raises BadInput if it is not UTF-8."""
-    try:
-        return read_bytes(path).decode()
-    except UnicodeDecodeError as error:
-        raise BadInput(f'{path}: not text ({error.reason}); allowed is UTF-8') from error
-
-
-def song_id(name: str) -> str:
-    """A short file name, safe everywhere; where it differs from `name`, a hash keeps it unique."""
-    safe = re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:MAX_ID].strip('-.')
-    if safe == name:
-        return name
-    return f'{safe}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}'
+def sound_files(folder: epath.Path) -> list[epath.Path]:
+    """The sound files in a folder and in the folders inside it, not deeper, by name."""
+    shallow = listing.children(folder)
+    deep = [path for inner in shallow if inner.is_dir() for path in listing.children(inner)]
+    return [path for path in (*shallow, *deep) if path.suffix.lower() in FORMATS and path.is_file()]

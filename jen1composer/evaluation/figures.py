@@ -21,6 +21,7 @@ import matplotlib.image
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from jen1composer.evaluation.log_mel import SILENCE_DB, log_mel
@@ -114,7 +115,7 @@ def bar_chart(
         axes.bar(places, heights, width=0.8, color=COLOURS[0])
         upright = sum(map(len, labels)) > _LETTERS
         axes.set_xticks(places, labels, rotation=90 if upright else 0)
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
     return _svg(draw, alt)
 

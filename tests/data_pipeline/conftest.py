@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from data_pipeline.sources import freedoom
 from data_pipeline.sources.midi import Note, Score, read_midi
-from data_pipeline.sources.wheels import fetch, member
+from data_pipeline.sources.scores import fetch_font
 from tests.data_pipeline.bucket import bucket  # noqa: F401
 
 RATE = 48_000
@@ -21,7 +20,7 @@ TICKS_PER_BEAT = 480
 @pytest.fixture(scope='session')
 def font() -> bytes:
     """The SoundFont that the data set is rendered with."""
-    return member(fetch(freedoom.FONT_WHEEL), freedoom.FONT, freedoom.FONT_SHA256)
+    return fetch_font()
 
 
 def make_midi(

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from data_pipeline.beam import here, map_items
+from data_pipeline.beam import here, on_beam
 from jen1composer.errors import BadInput
 
 
@@ -33,15 +33,9 @@ def run(work, count: int, scratch: pathlib.Path, *, options=here(2)):  # noqa: B
         for done in counts:
             shown.append(done)
 
-    results = map_items(
-        work,
-        [{'n': n} for n in range(count)],
-        scratch,
-        options=options,
-        count_done=lambda: 7,
-        description='squares',
-        progress=show,
-    )
+    do = on_beam(scratch, options=options, progress=show)
+    items = [{'n': n} for n in range(count)]
+    results = do(work, items, count_done=lambda: 7, description='squares')
     return results, shown
 
 

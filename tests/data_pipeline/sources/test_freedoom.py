@@ -8,7 +8,7 @@ import pytest
 from data_pipeline.sources.freedoom import Freedoom, fetch_freedoom, midi_lumps
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
-from tests.data_pipeline.conftest import band, make_midi
+from tests.data_pipeline.conftest import RATE, band, make_midi
 
 
 @pytest.fixture(scope='module')
@@ -19,6 +19,9 @@ def source() -> Freedoom:
 def test_the_soundtrack_is_there(source: Freedoom):
     assert len(source.songs) == 75
     assert len(set(source.songs.values())) == 75
+    entries = source.entries(None)
+    assert len(entries) == 72
+    assert sum(len(entry.tracks) == 4 for entry in entries) > 50
 
 
 def test_one_song_has_four_stems_under_full_scale(source: Freedoom):
@@ -30,6 +33,11 @@ def test_one_song_has_four_stems_under_full_scale(source: Freedoom):
     assert np.abs(material.stems.sum(axis=0)).max() <= 1
     assert np.abs(material.stems).max() <= 1
     assert set(material.tags) == {'bpm', 'key', 'instruments'}
+    assert material.tags == entry.tags
+    steps = np.diff(material.beats_s)
+    assert np.median(steps) == pytest.approx(60 / material.tags['bpm'], rel=1e-3)
+    assert material.beats_s[0] == 0
+    assert material.beats_s[-1] < material.stems.shape[1] / RATE
 
 
 def test_short_and_thin_songs_are_left_out_and_rich_ones_chosen():

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from data_pipeline.sources.midi import (
     DRUM_KIT,
+    MIN_TEMPO,
     Note,
+    beat_times,
     coverage,
     estimate_key,
     median_bpm,
@@ -51,6 +53,58 @@ def test_times_agree_with_mido():
         if not message.is_meta:
             wanted.append((time_s, message.bytes()))
     assert [(t, m.bytes()) for t, m in read_midi(data, 'x').messages] == wanted
+
+
+@given(
+    spans=st.lists(
+        st.tuples(st.integers(1, 9), st.integers(MIN_TEMPO, 2_000_000)), min_size=1, max_size=6
+    ),
+    ticks_per_beat=st.sampled_from([1, 96, 480, 960]),
+)
+def test_beats_follow_a_tempo_that_changes_on_beats(spans, ticks_per_beat: int):
+    """In closed form: n beats of m microseconds each, span after span."""
+    tempo_map, tick, time_s, wanted = [(0, 0.0, 500_000)], 0, 0.0, []
+    for num_beats, tempo in spans:
+        tempo_map.append((tick, time_s, tempo))
+        wanted += [time_s + k * tempo * 1e-6 for k in range(num_beats)]
+        tick += num_beats * ticks_per_beat
+        time_s += num_beats * tempo * 1e-6
+    found = beat_times(tempo_map, ticks_per_beat, time_s)
+    assert found == pytest.approx((*wanted, time_s))
+
+
+def test_beats_follow_a_tempo_that_changes_within_a_beat():
+    """Half a beat at 120 bpm (.25 s), then 60 bpm: the next beat half a beat, .5 s, later."""
+    tempo_map = [(0, 0.0, 500_000), (720, 0.75, 1_000_000)]
+    assert beat_times(tempo_map, 480, 3.5) == pytest.approx((0, 0.5, 1.25, 2.25, 3.25))
+    assert beat_times(tempo_map, 480, 3.2) == pytest.approx((0, 0.5, 1.25, 2.25))
+
+
+def tempo_file(tempos: list[tuple[int, int]], note_ticks: int) -> bytes:
+    """A MIDI file of one long note under (ticks since the last one, microseconds a beat)."""
+    file = mido.MidiFile(ticks_per_beat=480)
+    changes = [mido.MetaMessage('set_tempo', tempo=tempo, time=ticks) for ticks, tempo in tempos]
+    note = [
+        mido.Message('note_on', note=60, velocity=90),
+        mido.Message('note_off', note=60, time=note_ticks),
+    ]
+    file.tracks += [mido.MidiTrack(changes), mido.MidiTrack(note)]
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def test_beats_of_a_file_end_with_its_music():
+    score = read_midi(tempo_file([(0, 400_000), (960, 600_000)], 5 * 480), 'x')
+    assert score.duration_s == pytest.approx(0.8 + 3 * 0.6)
+    assert score.beats_s == pytest.approx((0.0, 0.4, 0.8, 1.4, 2.0, 2.6))
+    assert score_of({(0, 0): line([60, 62, 64])}).beats_s == pytest.approx((0.0, 0.5))
+
+
+@pytest.mark.parametrize('tempo', [0, 1, MIN_TEMPO - 1])
+def test_a_beat_of_no_length_is_refused(tempo: int):
+    with pytest.raises(BadInput, match=rf'^x\.mid: .*a beat of {tempo} microseconds'):
+        read_midi(tempo_file([(0, tempo)], 480), 'x.mid')
 
 
 def test_tempo_is_the_median_over_time():
@@ -97,6 +151,7 @@ def test_other_files_are_refused_in_one_line(data: bytes):
     with pytest.raises(BadInput, match=r'^x\.mid: ') as error:
         read_midi(data, 'x.mid')
     assert '\n' not in str(error.value)
+    assert '()' not in str(error.value)
 
 
 def test_a_cut_midi_file_is_refused():

@@ -1,13 +1,22 @@
 """Settings: whatever shapes the songs of a source is in their recipe."""
 
+import dataclasses
 import json
+import pickle
 
 import pytest
 
 from data_pipeline.sources import render, roles
 from data_pipeline.sources.freedoom import Freedoom
-from data_pipeline.sources.source import constants
+from data_pipeline.sources.midi_folder import MidiFolder
+from data_pipeline.sources.moisesdb import Moisesdb
+from data_pipeline.sources.musdb import Musdb
+from data_pipeline.sources.slakh import Slakh
+from data_pipeline.sources.source import Source, constants
 from data_pipeline.sources.stems import Stems
+
+RENDERED = (Freedoom(songs={}, font=b'font'), MidiFolder(folder='x', font=b'font'))
+READ = tuple(source(folder='x') for source in (Stems, Slakh, Musdb, Moisesdb))
 
 
 @pytest.mark.parametrize(
@@ -27,13 +36,22 @@ from data_pipeline.sources.stems import Stems
     ],
 )
 def test_the_constants_that_shape_a_song_are_settings(name: str):
-    assert name in Freedoom.settings
+    for source in RENDERED:
+        assert name in source.settings
 
 
-@pytest.mark.parametrize('source', [Freedoom, Stems])
-def test_settings_survive_json(source: type):
+@pytest.mark.parametrize('source', [*RENDERED, *READ], ids=lambda source: source.name)
+def test_settings_survive_json_and_sources_a_journey_to_another_process(source: Source):
     settings = json.loads(json.dumps(source.settings, allow_nan=False))
     assert 'recipe' in settings
+    assert ('files.CEILING' in settings) == (source in READ)
+    assert pickle.loads(pickle.dumps(source)) == source
+
+
+def test_another_font_is_another_setting():
+    for source in RENDERED:
+        other = dataclasses.replace(source, font=b'other')
+        assert other.settings['font_sha256'] != source.settings['font_sha256']
 
 
 def test_a_changed_constant_changes_the_settings(monkeypatch: pytest.MonkeyPatch):
