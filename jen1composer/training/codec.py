@@ -3,10 +3,7 @@
     encode    sound [batch, track, sample, 2]          -> latents [batch, track, frame, channel]
     decode    latents [batch, track, frame, channel]   -> sound [batch, track, sample, 2]
 
-Long input is worked through in windows of `WINDOW_FRAMES`, and what the network makes of a window's
-edges is cut off, as far as it reaches, so that the parts equal the whole: the window from frame s
-keeps s + reach .. s + WINDOW_FRAMES - reach, the first and the last one their outer edges too. All
-windows have one shape, so the network is compiled once.
+Long input is worked through in windows, on one device or on several (`windowed`).
 
     FOLDER/config.json         {"version", "autoencoder": the AutoencoderConfig}
     FOLDER/model.safetensors   'autoencoder/<path of the parameter>', 'whitening/<field>'
@@ -22,7 +19,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -33,6 +30,7 @@ import safetensors
 import safetensors.numpy
 from etils import epath
 from flax import traverse_util
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jen1composer.errors import BadInput
 from jen1composer.models.autoencoder import (
@@ -44,6 +42,7 @@ from jen1composer.models.autoencoder import (
 )
 from jen1composer.models.whitening import LatentStatistics, Whitening, fit, identity
 from jen1composer.training.files import write_whole
+from jen1composer.training.windowed import Network, in_windows
 
 VERSION = 1
 CONFIG, MODEL = 'config.json', 'model.safetensors'
@@ -57,6 +56,7 @@ PyTree = Any
 class Codec:
     """A frozen autoencoder and its whitening; `params` is the tree without sharding boxes.
 
+    It works on the first device, or on `devices`, see `on`.
     It is made in two steps, `plain = Codec.plain(config, params)` and then
     `plain.whitened(plain.statistics(songs))`.
     """
@@ -64,6 +64,7 @@ class Codec:
     config: AutoencoderConfig
     params: PyTree
     whitening: Whitening
+    devices: tuple[jax.Device, ...] = ()
 
     @classmethod
     def plain(cls, config: AutoencoderConfig, params: PyTree) -> 'Codec':
@@ -78,6 +79,10 @@ class Codec:
     def whitened(self, statistics: LatentStatistics, keep: int = 0) -> 'Codec':
         """This codec with the latents of `statistics` white, cut to `keep` channels (0: all)."""
         return dataclasses.replace(self, whitening=fit(statistics, keep))
+
+    def on(self, devices: Sequence[jax.Device]) -> 'Codec':
+        """This codec at work on `devices` of this process, a window on each at a time."""
+        return dataclasses.replace(self, devices=tuple(devices))
 
     @property
     def hop_samples(self) -> int:
@@ -98,35 +103,49 @@ class Codec:
         x = np.asarray(waveform, np.float32).reshape(batch * tracks, num_samples, STEREO)
         x = np.pad(x, ((0, 0), (0, -num_samples % hop), (0, 0)))
         x = x.reshape(len(x), -1, hop * STEREO)  # whole frames of sound
-        z = _in_windows(self._encode_window, x, self.config.encoder_reach)
+        z = self._in_windows(self._encode_window, x, self.config.encoder_reach)
         return z.reshape(batch, tracks, *z.shape[1:])
 
     def decode(self, latents: np.ndarray | jax.Array) -> np.ndarray:
         """float32 `[batch, track, frame x hop_samples, 2]` of `[batch, track, frame, channel]`."""
         batch, tracks, num_frames, channels = latents.shape
         z = np.asarray(latents, np.float32).reshape(batch * tracks, num_frames, channels)
-        x = _in_windows(self._decode_window, z, self.config.decoder_reach)
+        x = self._in_windows(self._decode_window, z, self.config.decoder_reach)
         return x.reshape(batch, tracks, num_frames * self.hop_samples, STEREO)
 
+    def _in_windows(self, network: Network, x: np.ndarray, reach: int) -> np.ndarray:
+        length = max(WINDOW_FRAMES, 4 * reach)
+        return in_windows(network, x, length=length, reach=reach, num_devices=self._mesh.size)
+
     @functools.cached_property
-    def _encode_window(self) -> Callable[[np.ndarray], jax.Array]:
+    def _mesh(self) -> Mesh:
+        return Mesh(np.array(self.devices or jax.local_devices()[:1]), ('data',))
+
+    @functools.cached_property
+    def _encode_window(self) -> Network:
         model = Autoencoder(self.config)
 
-        @jax.jit
         def window(params: PyTree, whitening: Whitening, x: jax.Array) -> jax.Array:
             return whitening.apply(encode(model, params, x.reshape(len(x), -1, STEREO)))
 
-        return functools.partial(window, *jax.device_put((self.params, self.whitening)))
+        return self._placed(window)
 
     @functools.cached_property
-    def _decode_window(self) -> Callable[[np.ndarray], jax.Array]:
+    def _decode_window(self) -> Network:
         model = Autoencoder(self.config)
 
-        @jax.jit
         def window(params: PyTree, whitening: Whitening, z: jax.Array) -> jax.Array:
             return decode(model, params, whitening.invert(z)).reshape(*z.shape[:2], -1)
 
-        return functools.partial(window, *jax.device_put((self.params, self.whitening)))
+        return self._placed(window)
+
+    def _placed(self, window: Callable[..., jax.Array]) -> Network:
+        """`window` of this codec, compiled: rows are split over the devices, weights are on all."""
+        everywhere = NamedSharding(self._mesh, PartitionSpec())
+        rows = NamedSharding(self._mesh, PartitionSpec('data'))
+        compiled = jax.jit(window, in_shardings=(everywhere, everywhere, rows), out_shardings=rows)
+        weights = jax.device_put((self.params, self.whitening), everywhere)
+        return functools.partial(compiled, *weights)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -201,26 +220,6 @@ def _read_config(path: epath.Path) -> AutoencoderConfig:
             f'{path.parent}: not a codec folder ({path.name}: {type(error).__name__}: {error}); '
             'allowed is what python -m launch.train_autoencoder writes as WORKDIR/codec'
         ) from error
-
-
-def _in_windows(
-    network: Callable[[np.ndarray], jax.Array], x: np.ndarray, reach: int
-) -> np.ndarray:
-    """`network` over `[row, frame, width]`, in windows of frames whose edges are cut off."""
-    num_frames = x.shape[1]
-    window = max(WINDOW_FRAMES, 4 * reach)
-    if num_frames <= window:
-        return np.asarray(network(x))
-    whole, done = np.zeros(0), 0
-    while done < num_frames:
-        start = min(max(0, done - reach), num_frames - window)
-        end = num_frames if start + window == num_frames else start + window - reach
-        y = np.asarray(network(x[:, start : start + window]))
-        if done == 0:
-            whole = np.empty((len(y), num_frames, y.shape[2]), y.dtype)
-        whole[:, done:end] = y[:, done - start : end - start]
-        done = end
-    return whole
 
 
 def _flatten(params: PyTree, whitening: Whitening) -> dict[str, Any]:

@@ -1,78 +1,141 @@
-"""Encoding, killed: whatever the moment, the same command goes on and ends the same.
+"""encode_latents in processes of its own: on many devices and hosts what one encodes on one."""
 
-KILLS=10 .venv/bin/python -m pytest tests/launch/test_encode_latents.py     # about two minutes
-"""
-
+import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
+from data_pipeline.augmentation import Augmentation
+from data_pipeline.latent_records import clip_starts, read_header
 from data_pipeline.latents import Latents
-from data_pipeline.records import RATE
-from jen1composer.errors import BadInput
-from tests.data_pipeline.prepared_folder import make_prepared, song
-from tests.jen1composer import tiny_codec
+from data_pipeline.records import Prepared
+from tests.data_pipeline import latent_folder as small
+from tests.jen1composer import t5_recording, tiny_codec
 
-pytestmark = pytest.mark.slow
 ROOT = pathlib.Path(__file__).parents[2]
-KILLS = int(os.environ.get('KILLS', '3'))
-NUM_SONGS = 24
 
 
-def command(folder: pathlib.Path, out: str) -> list[str]:
-    flags = {
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """data/, codec/, t5/ and one/, latents that one host has encoded on one device."""
+    folder = tmp_path_factory.mktemp('encoded')
+    small.prepare(folder / 'data')
+    tiny_codec.codec().save(folder / 'codec')
+    t5_recording.write_folder(folder / 't5', 'relu')
+    status, said, error = encode(folder, 'one')
+    assert status == 0, error
+    counts = {'songs': 4, 'clips': 14, 'versions': 1, 'clip_frames': 1280}
+    assert json.loads(said) == {'host': 0, 'hosts': 1, 'devices': 1} | counts
+    return folder
+
+
+def begun(folder, out, devices=1, **flags):
+    of = {
         'autoencoder': folder / 'codec',
         'data': folder / 'data',
+        'text_encoder': folder / 't5',
         'out': folder / out,
-        'clip_s': 1,
-        'clips_per_shard': 1,
-    }
-    named = [f'--{name}={value}' for name, value in flags.items()]
-    return [sys.executable, '-m', 'launch.encode_latents', *named]
+        'clip_s': 2,
+        'clips_per_shard': 3,
+    } | flags
+    return subprocess.Popen(
+        [sys.executable, '-m', 'launch.encode_latents', *(f'--{k}={of[k]}' for k in of)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}'},
+    )
 
 
-def shards(folder: pathlib.Path) -> dict[str, int]:
-    """The whole shards, with the time at which each was written."""
-    return {p.name: p.stat().st_mtime_ns for p in folder.glob('clips/*.array_record')}
+def ended(process):
+    said, error = process.communicate()
+    return process.returncode, said.strip().splitlines()[-1] if said else '', error
 
 
-def test_killed_at_random_moments_it_ends_the_same(tmp_path: pathlib.Path):
-    random = np.random.default_rng(0)
-    stems = {f's{k}': random.uniform(-0.3, 0.3, (4, 3 * RATE + k, 2)) for k in range(NUM_SONGS)}
-    make_prepared(tmp_path / 'data', [song(name) for name in stems], stems)
-    tiny_codec.codec().save(tmp_path / 'codec')
-    subprocess.run(command(tmp_path, 'undisturbed'), cwd=ROOT, check=True, capture_output=True)
+def encode(folder, out, **flags):
+    return ended(begun(folder, out, **flags))
 
-    out, kept = tmp_path / 'out', dict[str, int]()
-    most = NUM_SONGS // KILLS
-    for _ in range(KILLS):
-        process = subprocess.Popen(
-            command(tmp_path, 'out'), cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        wanted, give_up = len(kept) + int(random.integers(1, most)), time.monotonic() + 120
-        while len(shards(out)) < wanted and time.monotonic() < give_up:
-            time.sleep(0.0005)
-        time.sleep(random.uniform(0, 0.02))  # Somewhere within a shard.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
-        now = shards(out)
-        assert kept.items() <= now.items()  # What was whole was not written again.
-        assert len(kept) < len(now) < NUM_SONGS
-        with pytest.raises(BadInput, match='not a folder of latents'):
-            Latents(out)
-        kept = now
 
-    subprocess.run(command(tmp_path, 'out'), cwd=ROOT, check=True, capture_output=True)
-    assert kept.items() <= shards(out).items()
-    files = [
-        {str(p.relative_to(f)): p.read_bytes() for p in f.rglob('*') if p.is_file()}
-        for f in (out, tmp_path / 'undisturbed')
-    ]
-    assert len(files[0]) == NUM_SONGS + 5
-    assert files[0] == files[1]
+def test_the_clips_are_what_the_codec_makes_of_the_songs(folder):
+    prepared, latents = Prepared(folder / 'data'), Latents(folder / 'one')
+    for number, song in enumerate(prepared.songs()):
+        whole = tiny_codec.codec().encode(prepared.read(song, 0, song.num_samples)[None])[0]
+        for clip, start in enumerate(clip_starts(whole.shape[1], 1280)):
+            expected = whole[:, start : start + 1280]
+            found = latents.read(number, clip)
+            assert np.abs(found - expected).max() <= 2**-8 * np.abs(expected).max() + 1e-5
+
+
+def test_eight_devices_encode_what_one_does(folder):
+    """To rounding: what lies between two numbers of bfloat16 may fall to either."""
+    status, said, error = encode(folder, 'eight', devices=8)
+    assert status == 0, error
+    assert json.loads(said)['devices'] == 8
+    one, eight = Latents(folder / 'one'), Latents(folder / 'eight')
+    assert eight.manifest.origin == one.manifest.origin
+    different = total = 0
+    for left, right in zip(one.records, eight.records, strict=True):
+        assert read_header(left) == read_header(right)
+    for song, clips in enumerate(one.layout.clips):
+        for clip in range(clips):
+            left, right = one.read(song, clip), eight.read(song, clip)
+            np.testing.assert_allclose(left, right, rtol=2**-7, atol=1e-5)
+            different += int((left != right).sum())
+            total += left.size
+    assert different < total / 1000
+
+
+def test_two_hosts_at_once_encode_what_one_does(folder):
+    both = [begun(folder, 'two', host=host, hosts=2) for host in range(2)]
+    (first, said, error), (second, _, _) = map(ended, both)
+    assert second == 0
+    if first:  # It was done before the other, and says how to go on.
+        assert first == 1
+        assert '--host=1 has ended' in error.splitlines()[-1]
+        first, said, error = encode(folder, 'two', host=0, hosts=2)
+    assert first == 0, error
+    assert json.loads(said)['clips'] == 14
+    names = {path.relative_to(folder / 'one') for path in (folder / 'one').rglob('*.*')}
+    assert {path.relative_to(folder / 'two') for path in (folder / 'two').rglob('*.*')} == names
+    for name in names:
+        assert (folder / 'one' / name).read_bytes() == (folder / 'two' / name).read_bytes()
+
+
+def test_versions_are_those_of_the_augmentation(folder):
+    options = {'gain_db': 3.0, 'stem_dropout': 0.5, 'swap_channels': 0.5}
+    status, said, error = encode(folder, 'three', versions=3, seed=4, **options)
+    assert status == 0, error
+    assert json.loads(said)['versions'] == 3
+    prepared, latents = Prepared(folder / 'data'), Latents(folder / 'three')
+    assert latents.manifest.augmentation == options | {'seed': 4}
+    assert latents.manifest.fingerprint != Latents(folder / 'one').manifest.fingerprint
+    number = 2
+    song = prepared.songs()[number]
+    stems = prepared.read(song, 0, song.num_samples)
+    np.testing.assert_array_equal(latents.read(number, 0), Latents(folder / 'one').read(number, 0))
+    for version in (1, 2):
+        heard = Augmentation(**options).apply(stems, 4, 3 * number + version)
+        expected = tiny_codec.codec().encode(heard[None])[0, :, :1280]
+        found = latents.read(number, 0, version=version)
+        assert np.abs(found - expected).max() <= 2**-8 * np.abs(expected).max() + 1e-5
+
+
+@pytest.mark.parametrize(
+    ('flags', 'said'),
+    [
+        ({'host': 2, 'hosts': 2}, 'host: 2; allowed are 0 to 1, the hosts'),
+        ({'gain_db': 99}, 'augment.gain_db: 99.0; allowed is 0 to 24'),
+        ({'clip_s': 3}, 'clip_frames is 1280, not 1920; encode into another folder'),
+        ({'versions': 2}, 'num_versions is 1, not 2; encode into another folder'),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(folder, flags, said):
+    status, _, error = encode(folder, 'one', **flags)
+    assert status == 2
+    assert len(error.strip().splitlines()) == 1
+    assert said in error

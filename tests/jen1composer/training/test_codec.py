@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import json
 
 import jax
@@ -12,7 +11,8 @@ import pytest
 from jen1composer.errors import BadInput
 from jen1composer.models.autoencoder import Autoencoder, decode, encode
 from jen1composer.training import codec as codec_module
-from jen1composer.training.codec import Codec, _in_windows
+from jen1composer.training.codec import Codec
+from jen1composer.training.windowed import windows
 from tests.jen1composer.tiny_codec import TINY, codec, sound
 
 HOP = TINY.hop_samples
@@ -36,37 +36,34 @@ def test_windows_equal_the_whole(monkeypatch, frames):
     np.testing.assert_allclose(tiny.decode(white)[0], sounded, atol=1e-4)
 
 
-def seams(num_frames: int, reach: int) -> np.ndarray:
-    """The first frames of all windows but the first, from a network that numbers its calls."""
-    calls = itertools.count()
+def one_by_one(tiny: Codec, x: np.ndarray) -> np.ndarray:
+    """The latents of `x` by plain calls of the encoder, a window after the other."""
+    x = np.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % HOP), (0, 0)))[0]
+    network = jax.jit(functools.partial(encode, Autoencoder(TINY), tiny.params))
+    num_frames, length = x.shape[1] // HOP, max(32, 4 * TINY.encoder_reach)
+    if num_frames <= length:
+        return np.asarray(tiny.whitening.apply(network(x)))[None]
+    found = np.zeros((len(x), num_frames, TINY.latent_channels), np.float32)
+    for start, begin, end in windows(num_frames, length, TINY.encoder_reach):
+        part = tiny.whitening.apply(network(x[:, start * HOP : (start + length) * HOP]))
+        found[:, begin:end] = part[:, begin - start : end - start]
+    return found[None]
 
-    def network(x):
-        return np.full(x.shape, next(calls))
 
-    number = _in_windows(network, np.zeros((1, num_frames, 1)), reach)[0, :, 0]
-    return np.flatnonzero(np.diff(number)) + 1
-
-
-@pytest.mark.parametrize('cut_short', [0, 1])
-def test_there_is_nothing_to_hear_at_the_seams(monkeypatch, cut_short):
-    """Beside a seam the error is what it is elsewhere, rounding; with one frame less it is not."""
-    monkeypatch.setattr(codec_module, 'WINDOW_FRAMES', 24)
-    frames, model, params = 300, Autoencoder(TINY), codec().params
-    z = sound(1, frames, TINY.latent_channels)
-    network = jax.jit(functools.partial(decode, model, params))
-    truth = np.asarray(network(z)).reshape(frames, -1)
-    reach = TINY.decoder_reach - cut_short
-    found = _in_windows(lambda z: network(z).reshape(1, z.shape[1], -1), z, reach)[0]
-    beside = np.zeros(frames, bool)
-    for seam in seams(frames, reach):
-        beside[seam - 1 : seam + 1] = True
-    error = np.abs(found - truth).max(axis=1) / np.abs(truth).max()
-    assert 20 < beside.sum() < frames / 2
-    assert error[~beside].max() < 1e-5
-    if cut_short:
-        assert error[beside].max() > 1e-4
-    else:
-        assert error[beside].max() < 1e-5
+def test_several_devices_make_what_one_does(monkeypatch):
+    """Each has the program and the rows that a single one has, and where there are fewer windows
+    or rows than devices, some are idle."""
+    monkeypatch.setattr(codec_module, 'WINDOW_FRAMES', 32)
+    one, eight = codec(), codec().on(jax.devices())
+    assert len(eight.devices) == 8
+    for frames in (1, 30, 33, 100, 400):
+        x = sound(1, 3, frames * HOP - 1, 2, seed=frames)
+        latents = one.encode(x)
+        np.testing.assert_allclose(eight.encode(x), latents, atol=1e-5)
+        np.testing.assert_allclose(one.encode(x), one_by_one(one, x), atol=1e-6)
+        np.testing.assert_allclose(eight.decode(latents), one.decode(latents), atol=1e-5)
+    assert eight._encode_window.func._cache_size() == 3  # two short lengths, and the windows
+    assert eight.fingerprint == one.fingerprint
 
 
 def test_sound_is_filled_up_to_a_whole_frame_with_silence():
