@@ -9,10 +9,9 @@ Example:
 Without folders it makes some of noise, in the shape of the demo's data and of the paper's, kept
 in OUT/noise. Each kind of data is read as training reads it, as bytes alone (the limit) and
 cold, in turn and several times; a figure is a median (launch/loader_benchmark.py). Beside it stands
-what the composers of the configs eat at --tflops sustained by this host's devices (128 is about a
-third of what one H100 does in bf16 at its best, or two chips of TPU v5e), how long they would wait
-for it, and with --workdir how long that training did wait. Prints a table, and JSON into
-OUT/benchmark.json.
+what two composers eat: the demo's at its step, and the paper's where this host's devices sustain
+--tflops; how long the demo would wait for its data, and with --workdir how long a training did.
+Prints tables, and writes OUT/benchmark.json.
 """
 
 import json

@@ -11,9 +11,8 @@ figure is the median, and the loader's share is the median of (raw time / loader
 round. MB are of the records that were touched, so they compare; per core is per second of processor
 time. What a model eats follows from its step:
 
-    windows a second = batch x (sustained FLOP/s) / (FLOP of the gradient at that batch)
-
-and, on the machine that trained it, from the step times in its metrics.
+    windows a second = batch / (seconds a step)
+    seconds a step   = (FLOP of the gradient at that batch) / (sustained FLOP/s), if not measured
 """
 
 import concurrent.futures
@@ -195,15 +194,17 @@ def waiting(kind: Kind, *, step_s: float) -> float:
     return waited / (time.perf_counter() - began)
 
 
-def eaten(config: ConfigDict, given: GivenByData, *, tflops: float) -> dict[str, float]:
-    """What a composer's config eats where so many TFLOP/s are sustained; see the module."""
-    flop = subject_of(config, given, None).gradient_flops
-    step_s = flop / (tflops * 1e12)
+def step_seconds(config: ConfigDict, given: GivenByData, *, tflops: float) -> float:
+    """How long a step of a composer takes where so many TFLOP/s are sustained; see the module."""
+    return subject_of(config, given, None).gradient_flops / (tflops * 1e12)
+
+
+def eaten(config: ConfigDict, given: GivenByData, *, step_s: float) -> dict[str, float]:
+    """What a composer of this config eats, at so many seconds a step."""
     frames = config.data.window_frames
     window_mb = given.num_tracks * frames * given.latent_channels * 2 / 1e6
     return {
         'batch': config.batch,
-        'tflop_per_step': flop / 1e12,
         'step_s': step_s,
         'windows_per_s': config.batch / step_s,
         'mb_per_s': config.batch / step_s * window_mb,

@@ -54,7 +54,7 @@ make_venv() {
 install() {
     local total
     total=$(grep -c '==' "$constraints")
-    echo "installing $total packages into .venv: about a minute, 1.2 GB on disk"
+    echo "installing $total packages into .venv: about a minute, 1.7 GB on disk"
     touch "$begun"
     rm -f "$done_list"
     .venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
