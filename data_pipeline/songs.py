@@ -7,7 +7,9 @@
    source, its version. So a song is there or it is not, and is never a wrong one; what another
    run, or another source with the same files, has made is taken as it is.
 2. A song is written aside, as a folder, and renamed: under its key it is whole.
-3. Samples are int16 at full scale 32768, so int16 -> float32 -> int16 is the identity.
+3. song.json says what the sound is, not what a data set calls it: `id`, `title`, `split`, `version`
+   and `prompts` stay empty there, and whoever finds a song fills them in.
+4. Samples are int16 at full scale 32768, so int16 -> float32 -> int16 is the identity.
 
 Everything after this (records, windows, latents) is made from here and can be made again.
 """
@@ -31,8 +33,10 @@ from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS
 
 FULL_SCALE = 32768
+BLOCK = 2**16
 ACTIVE_DB = -60.0
 NEAR_SILENT = 0.05  # a stem that is active in less of a song's seconds is marked
+NAMES: Mapping[str, Any] = {'id': '', 'title': '', 'split': '', 'version': '', 'prompts': ()}
 FLAC_LEVEL = 0.5  # of 0 to 1; beyond it files hardly shrink and take three times as long
 
 
@@ -106,9 +110,14 @@ def digest(value: Any) -> str:
 
 def quantise(stems: np.ndarray) -> np.ndarray:
     """float in [-1, 1] to int16, rounded to the nearest; full scale itself becomes 32767."""
-    if not np.abs(stems).max(initial=0.0) <= 1.0:
-        raise ValueError('stems must be finite and lie in [-1, 1]')
-    return np.minimum(np.rint(stems * FULL_SCALE), FULL_SCALE - 1).astype('<i2')
+    samples = np.empty(stems.shape, '<i2')
+    whole, rounded = stems.reshape(-1), samples.reshape(-1)
+    for start in range(0, len(whole), BLOCK):  # A block at a time stays in the processor's cache.
+        block = whole[start : start + BLOCK]
+        if not np.abs(block).max() <= 1.0:
+            raise ValueError('stems must be finite and lie in [-1, 1]')
+        rounded[start : start + BLOCK] = np.minimum(np.rint(block * FULL_SCALE), FULL_SCALE - 1)
+    return samples
 
 
 def song_folder(folder: epath.PathLike, key: str) -> epath.Path:
@@ -146,7 +155,8 @@ def write_song(folder: epath.PathLike, song: Song, stems: np.ndarray) -> Song:
         audio_sha256=hashlib.sha256(samples).hexdigest(),
         flac_bytes=flac_bytes,
     )
-    (unfinished / 'song.json').write_text(json.dumps(dataclasses.asdict(song), indent=1) + '\n')
+    stored = dataclasses.replace(song, **NAMES)
+    (unfinished / 'song.json').write_text(json.dumps(dataclasses.asdict(stored), indent=1) + '\n')
     if find_song(folder, song.key) is not None:  # Made twice at once, a copy of another song.
         unfinished.rmtree()
         return song
@@ -163,7 +173,7 @@ def active_share(stem: np.ndarray) -> float:
 
 
 def find_song(folder: epath.PathLike, key: str) -> Song | None:
-    """The song under `key`, if all of it is there."""
+    """The song under `key`, without a name, if all of it is there."""
     where = song_folder(folder, key)
     try:
         song = song_from_json(json.loads((where / 'song.json').read_text()))
