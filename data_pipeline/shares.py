@@ -7,6 +7,7 @@ With shares a_1 .. a_n, of 0 or more and not all 0:
              sum and 1 falls to the last k that can happen, so a weight of 0 is never drawn.
 """
 
+import functools
 import math
 import sys
 
@@ -30,12 +31,15 @@ def are_shares(values: object, count: int) -> bool:
     )
 
 
+@functools.lru_cache(256)
 def weights(shares: tuple[float, ...]) -> np.ndarray:
-    """Equation (1), `[share]`."""
+    """Equation (1), `[share]`, not to be written to."""
     # Scaled by a power of two first, which is exact, so that no sum is too large.
     _, exponent = math.frexp(max(shares))
     scaled = np.ldexp(np.array(shares, float), -exponent)
-    return scaled / math.fsum(scaled)
+    result = scaled / math.fsum(scaled)
+    result.flags.writeable = False
+    return result
 
 
 def pick(weights: np.ndarray, u: float) -> int:
