@@ -17,10 +17,8 @@ from typing import Any
 
 import grain
 import jax
-import ml_dtypes
 import numpy as np
 
-from data_pipeline.buffers import Buffers
 from data_pipeline.curriculum import Curriculum
 from data_pipeline.kinds import Kind
 from data_pipeline.mixture import Mixture
@@ -42,7 +40,6 @@ class StepBatches(grain.MapDataset[Batch]):
         self._mixture = mixture
         self._curriculum = curriculum
         self._order = order
-        self._buffers = Buffers()
 
     def __len__(self) -> int:
         return self._order.total_steps
@@ -58,14 +55,11 @@ class StepBatches(grain.MapDataset[Batch]):
                 task = self._curriculum.draw(seed, index, step, windows.num_frames)  # (2)
                 yield example(windows, window, task, index, seed)
 
-        return stack(examples(), len(indices), self._buffers)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, '_buffers': Buffers()}  # memory stays where it is
+        return stack(examples(), len(indices))
 
 
 def example(windows: Windows, window: Window, task: Task, index: int, seed: int | None) -> Batch:
-    """One example, like `task` without a batch axis; its latents are still bfloat16.
+    """One example, like `task` without a batch axis.
 
     Where `seed` is None the window is not moved, and of its song's prompts and versions it has the
     first.
@@ -89,21 +83,16 @@ def example(windows: Windows, window: Window, task: Task, index: int, seed: int 
     )
 
 
-def stack(examples: Iterable[Batch], count: int, buffers: Buffers) -> Batch:
-    """`count` examples as a batch of float32 latents, each put in its place as it comes.
+def stack(examples: Iterable[Batch], count: int) -> Batch:
+    """`count` examples as a batch, each put in its place as it comes.
 
     What an example was read from is let go before the next one is read.
     """
-
-    def room(leaf: np.ndarray) -> np.ndarray:
-        dtype = np.float32 if leaf.dtype == ml_dtypes.bfloat16 else leaf.dtype
-        return buffers.empty((count, *leaf.shape), dtype)
-
     stacked: list[np.ndarray] = []
     structure = None
     for row, one in enumerate(examples):
         leaves, structure = jax.tree.flatten(one)
-        stacked = stacked or [room(leaf) for leaf in leaves]
+        stacked = stacked or [np.empty((count, *leaf.shape), leaf.dtype) for leaf in leaves]
         for whole, leaf in zip(stacked, leaves, strict=True):
             whole[row] = leaf
     return jax.tree.unflatten(structure, stacked)
@@ -206,5 +195,4 @@ def _stacked(
             windows, window = places[i]
             yield example(windows, window, tasks[i], i, seed=None)
 
-    buffers = Buffers()
-    return [stack(examples(begin), batch, buffers) for begin in range(0, len(places), batch)]
+    return [stack(examples(begin), batch) for begin in range(0, len(places), batch)]

@@ -37,6 +37,7 @@ def main(argv: list[str]) -> None:
     from launch.data_description import terminal
     from launch.loader_report import measure_all, tables
 
+    command.keep_freed_memory()  # as training does
     out = epath.Path(command.folder('--out', OUT.value))
     out.mkdir(parents=True, exist_ok=True)
     found = measure_all(

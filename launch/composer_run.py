@@ -102,7 +102,7 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
     def init_params() -> Any:
         one = jax.tree.map(lambda leaf: leaf[:1], held_out[TEXT_LOSS][0])
         t = jnp.zeros(one.task.roles.shape)
-        key, x = jax.random.key(config.seed), one.latents
+        key, x = jax.random.key(config.seed), one.latents.astype(jnp.float32)
         return model.init(key, x, t, x, one.task, one.text)['params']
 
     def host_batches(first_step: int) -> Iterator[Batch]:

@@ -110,7 +110,8 @@ def _composer(config: ConfigDict, given: GivenByData, frames: int) -> Subject:
 
     def apply(method: Callable[..., Any], first: Any, batch: Batch) -> Any:
         times = jnp.ones(batch.task.roles.shape)
-        return method(first, batch.latents, times, batch.latents, batch.task, batch.text)
+        x = batch.latents.astype(jnp.float32)
+        return method(first, x, times, x, batch.task, batch.text)
 
     curriculum = make_curriculum(config.curriculum, given.num_tracks)
     return Subject(
@@ -168,7 +169,7 @@ def batch_shapes(given: GivenByData, shape: Shape) -> Batch:
         return jax.ShapeDtypeStruct((size, *axes), dtype)
 
     return Batch(
-        latents=array(tracks, shape.frames, given.latent_channels),
+        latents=array(tracks, shape.frames, given.latent_channels, dtype=jnp.bfloat16),
         task=Task(
             roles=array(tracks, dtype=jnp.int32),
             visible=array(tracks, shape.frames, dtype=bool),

@@ -41,7 +41,7 @@ class Text:
 class Batch:
     """Clean latents with the task and the text of each example."""
 
-    latents: Array  # [batch, track, frame, channel] float32, white on average
+    latents: Array  # [batch, track, frame, channel] bfloat16 as stored, white on average
     task: Task
     text: Text
     index: Array  # [batch] uint32, example index = step x global batch + slot; keys all noise

@@ -84,12 +84,13 @@ def track_losses(
     predict: Predictor, batch: Batch, t: jax.Array, diffusion: DiffusionConfig, seed: int
 ) -> jax.Array:
     """Equation (4) per example and track, `[batch, track]`, at target times `t` [batch]."""
+    clean = batch.latents.astype(jnp.float32)  # exact: they come as they are stored, in bfloat16
     times = track_times(batch.task.roles, t)  # [batch, track]
-    noise = track_noise(seed, batch.index, batch.latents.shape[1:])
-    x = corrupt(batch.latents, noise, times, diffusion.schedule)
+    noise = track_noise(seed, batch.index, clean.shape[1:])
+    x = corrupt(clean, noise, times, diffusion.schedule)
     alpha, sigma = diffusion.schedule.alpha_sigma(times)
-    target = diffusion.prediction.target(batch.latents, noise, alpha, sigma)
-    shown = shown_latents(batch.latents, batch.task)
+    target = diffusion.prediction.target(clean, noise, alpha, sigma)
+    shown = shown_latents(clean, batch.task)
     output = predict(x, times, shown, batch.task, batch.text)
     return squared_error(output, target, batch.task)
 
