@@ -83,6 +83,11 @@ class Order:
         """The first example of `step` among all, on any host."""
         return self.segment(step).index_at(step)
 
+    def step_of(self, index: int) -> int:
+        """The step that example `index` belongs to, equation (1) the other way round."""
+        segment = next(s for s in reversed(self.segments) if s.first_index <= index)
+        return segment.first_step + (index - segment.first_index) // segment.batch
+
     def indices(self, step: int) -> range:
         """The examples of `step` that this host reads, equation (3)."""
         segment = self.segment(step)

@@ -27,7 +27,9 @@ WORKDIR = flags.DEFINE_string('workdir', None, 'Of train_composer: its steps and
 REPEATS = flags.DEFINE_integer('repeats', 5, 'Rounds that count.', lower_bound=1)
 BATCHES = flags.DEFINE_integer('batches', 40, 'Batches of 16 a round.', lower_bound=2)
 THREADS = flags.DEFINE_integer('threads', 2, 'Threads that read.', lower_bound=1)
-TFLOPS = flags.DEFINE_float('tflops', 128.0, 'TFLOP/s that the devices sustain.', lower_bound=1e-3)
+TFLOPS = flags.DEFINE_float(
+    'tflops', 128.0, 'TFLOP/s that the devices sustain.', lower_bound=1e-3, upper_bound=1e9
+)
 
 
 def main(argv: list[str]) -> None:

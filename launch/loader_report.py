@@ -60,6 +60,7 @@ def measure_all(
         tflops: what is sustained.
         progress: shows it.
     """
+    # What is given is opened first, so that what is wrong with it is said at once.
     trained = None if workdir is None else training_waits(epath.Path(workdir))
     kinds = _kinds(noise, data, latents, num_batches, threads)
     speeds = [measure(kind, repeats=repeats, threads=threads) for kind in progress(kinds, 'kinds')]
@@ -149,32 +150,23 @@ def _given(name: str) -> GivenByData:
 def _kinds(
     noise: epath.Path, data: str | None, latents: str | None, num_batches: int, threads: int
 ) -> list[Kind]:
+    given = None if latents is None else Latents(latents)
     prepared = (
         noise_prepared(noise / 'data', num_songs=NUM_SONGS, seconds=SECONDS['sound'])
         if data is None
         else Prepared(data)
     )
     config = demo_autoencoder.get_config()
-    kinds = [
-        crops_of(
-            prepared,
-            num_samples=config.crop_frames * config.hop_samples,
-            num_batches=num_batches,
-        )
-    ]
-    if latents is not None:
-        opened = Latents(latents)
-        frames = min(demo.get_config().data.window_frames, opened.manifest.clip_frames)
-        return [
-            *kinds,
-            windows_of(opened, num_frames=frames, num_batches=num_batches, threads=threads),
-        ]
+    num_samples = config.crop_frames * config.hop_samples
+    kinds = [crops_of(prepared, num_samples=num_samples, num_batches=num_batches)]
+    if given is not None:
+        frames = min(demo.get_config().data.window_frames, given.manifest.clip_frames)
+        of_given = windows_of(given, num_frames=frames, num_batches=num_batches, threads=threads)
+        return [*kinds, of_given]
     for name, shape in SHAPES.items():
-        opened = noise_latents(
+        made = noise_latents(
             noise / f'latents_{name}', num_songs=NUM_SONGS, seconds=SECONDS[name], **shape
         )
         frames = CONFIGS[name].get_config().data.window_frames
-        kinds.append(
-            windows_of(opened, num_frames=frames, num_batches=num_batches, threads=threads)
-        )
+        kinds.append(windows_of(made, num_frames=frames, num_batches=num_batches, threads=threads))
     return kinds

@@ -102,12 +102,10 @@ def draw_tasks(
     total = order.first_index(order.total_steps)
     count = total if examples is None else min(examples, total)
     require(count >= 1, 'examples', count, 'is 1 or more')
-    first = np.array([order.first_index(step) for step in range(order.total_steps)])
-    place = (2 * np.arange(count) + 1) * total // (2 * count)
-    step = np.searchsorted(first, place, side='right') - 1
+    step = np.array([order.step_of((2 * i + 1) * total // (2 * count)) for i in range(count)])
     segments = [order.segment(int(s)) for s in step]
     slot = np.array([(i - of.first_index) % of.batch for i, of in enumerate(segments)])
-    index = first[step] + slot
+    index = np.array([order.first_index(int(s)) for s in step]) + slot
     weights = {int(s): curriculum.target_count_weights(int(s)) for s in np.unique(step)}
     roles, kinds = [], []
     for i in progress(range(count)):

@@ -28,6 +28,8 @@ def test_steps_take_the_examples_in_order_and_leave_none_out(changes, hosts):
     together = [i for s in range(step + 3) for order in orders for i in order.indices(s)]
     assert together == list(range(sum(taken[:step]) + 3 * taken[-1]))
     assert orders[0].first_index(step + 3) == len(together)
+    for s in range(step + 3):
+        assert {order.step_of(i) for order in orders for i in order.indices(s)} == {s}
     assert read_segments(orders[0].to_json()) == segments
 
 
