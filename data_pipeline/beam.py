@@ -1,8 +1,8 @@
 """One thing to many items, as an Apache Beam pipeline: in this process, or on a cluster.
 
 Items and results travel as lines of JSON in files, never inside the pipeline's graph, so that a
-million of them are no larger a program than ten; what is big (sound) never travels at all, `work`
-reads and writes it where it lies:
+million of them are no larger a program than ten. What is big (sound) does not travel, `work` reads
+and writes it where it lies; what `work` itself holds, such as a SoundFont, is part of the graph:
 
     items.jsonl -> read -> reshuffle -> work -> results-*.jsonl
 

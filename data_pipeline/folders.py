@@ -6,15 +6,19 @@
 3. Nothing is written among files of another origin: a mistyped `--out` costs nobody their work.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from etils import epath
 
 from jen1composer.errors import BadInput
+
+LOCK = '.lock'
 
 
 def aside(path: epath.Path) -> epath.Path:
@@ -32,6 +36,25 @@ def write_text(path: epath.Path, text: str) -> None:
 def write_json(path: epath.Path, value: Any) -> None:
     """Writes a JSON file aside and renames it."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + '\n')
+
+
+@contextlib.contextmanager
+def alone_in(folder: epath.Path) -> Iterator[None]:
+    """Keeps other processes of this machine from filling the folder `--out` meanwhile.
+
+    Raises BadInput where one does. A remote folder is not guarded.
+    """
+    if '://' in str(folder):
+        yield
+        return
+    with open(folder / LOCK, 'a') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadInput(
+                f'--out={folder}: another run is filling it; allowed is one at a time'
+            ) from error
+        yield
 
 
 def refuse_foreign(folder: epath.Path, known: Collection[str], kind: str) -> None:

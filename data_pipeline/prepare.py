@@ -14,7 +14,9 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,9 @@ from etils import epath
 
 from data_pipeline import analysis, loudness, phase_vocoder, songs, versions
 from data_pipeline.analysis import analyse
-from data_pipeline.folders import open_folder, refuse_foreign
+from data_pipeline.folders import LOCK, alone_in, open_folder, refuse_foreign, write_json
 from data_pipeline.prompts import PromptStyle, song_prompts
-from data_pipeline.records import Prepared, read_manifest, write_prepared
+from data_pipeline.records import Prepared, write_prepared
 from data_pipeline.songs import FULL_SCALE, Song, digest, find_song, read_samples, write_song
 from data_pipeline.sources.source import Entry, Source, constants, entry_from_json
 from data_pipeline.splits import HELD_OUT, split_songs
@@ -33,7 +35,8 @@ from data_pipeline.work import Run, one_by_one
 from jen1composer.errors import BadInput, require
 from jen1composer.tracks import TRACKS
 
-KNOWN_FILES = ('songs', 'tfds', 'songs.jsonl', 'manifest.json', 'work', 'description')
+ORIGIN = 'origin.json'  # what a folder is prepared from; written first
+BROKEN = 'broken.json'  # the songs that were too many, where a run was refused for them
 MARK = '~'  # between the id of a song and the name of its version
 
 
@@ -93,17 +96,25 @@ def prepare(
     if not entries:
         raise BadInput(f'--source={source.name}: no songs; needed is at least one')
     open_folder(folder)
-    (folder / 'manifest.json').unlink(missing_ok=True)  # Songs may change now.
+    with alone_in(folder):
+        write_json(folder / ORIGIN, _origin(source))
+        return _prepare(source, folder, entries, how, run)
 
+
+def _prepare(
+    source: Source, folder: epath.Path, entries: Sequence[Entry], how: Preparation, run: Run
+) -> Prepared:
     # ---- Songs.
     outcomes = run(
         functools.partial(make_song, source=source, folder=str(folder), measure=how.measure),
         [dataclasses.asdict(entry) for entry in entries],
-        count_done=functools.partial(_count_songs, folder),
+        count_done=_songs_since(folder),
         description='songs',
     )
-    made, quarantined = _sorted_out(source, entries, outcomes, how.max_broken)
+    made, quarantined = _sorted_out(source, folder, entries, outcomes, how.max_broken)
     whole, copies = _without_copies([entry for entry in entries if entry.id in made], made)
+    if not whole:
+        raise BadInput(f'--source={source.name}: all songs are broken; needed is one that is not')
     splits = split_songs(whole, how.held_out)
     plain = [dataclasses.replace(made[entry.id], split=splits[entry.id]) for entry in whole]
 
@@ -195,7 +206,7 @@ def _with_versions(
     made = run(
         functools.partial(make_version_of, folder=str(folder)),
         items,
-        count_done=functools.partial(_count_songs, folder),
+        count_done=_songs_since(folder),
         description='versions',
     )
     of = {(item['id'], item['song']['version']): item['song'] for item in made}
@@ -248,35 +259,65 @@ def _settings(how: Preparation) -> dict[str, Any]:
     }
 
 
+def _origin(source: Source) -> dict[str, str]:
+    """What a prepared folder is said to come from."""
+    where = getattr(source, 'folder', '')
+    return {'source': source.name, 'folder': str(epath.Path(where).resolve()) if where else ''}
+
+
 def _check_folder(folder: epath.Path, source: Source) -> None:
-    """Refuses to write among files of another origin."""
-    refuse_foreign(folder, KNOWN_FILES, 'prepared data')
-    if (folder / 'manifest.json').exists():
-        found = read_manifest(folder).source
-        if found != source.name:
-            raise BadInput(
-                f'--out={folder}: was prepared from {found}, not {source.name}; give another folder'
-            )
+    """Refuses to write among files of another origin, and into the source itself."""
+    if any(letter in str(folder) for letter in '*?[]'):
+        raise BadInput(f'--out={folder}: allowed are names without * ? [ ], which are patterns')
+    origin, path = _origin(source), folder / ORIGIN
+    if origin['folder'] and '://' not in str(folder):
+        inner, outer = pathlib.Path(folder).resolve(), pathlib.Path(origin['folder'])
+        if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+            raise BadInput(f'--out={folder}: lies in or around the source, {outer}; give another')
+    if not path.exists():
+        refuse_foreign(folder, (LOCK,), 'prepared data')
+        return
+    try:
+        found = json.loads(path.read_text())
+        named = [found['source'], found['folder']]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(f'{path}: damaged ({error}); prepare into another folder') from error
+    if named != list(origin.values()):
+        raise BadInput(
+            f'--out={folder}: was prepared from {" ".join(named)}, not '
+            f'{" ".join(origin.values())}; give another folder'
+        )
 
 
-def _count_songs(folder: epath.Path) -> int:
-    """How many whole songs there are, whoever makes them."""
-    with contextlib.suppress(OSError):  # One was renamed while it was looked for.
-        return sum(not path.name.endswith('.aside') for path in folder.glob('songs/*/*'))
-    return 0
+def _songs_since(folder: epath.Path) -> Callable[[], int]:
+    """Counts the songs that have come since it was made, whoever makes them."""
+
+    def count() -> int:
+        with contextlib.suppress(OSError):  # One was renamed while it was looked for.
+            return sum(not path.name.endswith('.aside') for path in folder.glob('songs/*/*'))
+        return 0
+
+    before = count()
+    return lambda: max(0, count() - before)
 
 
 def _sorted_out(
-    source: Source, entries: Sequence[Entry], outcomes: Sequence[Mapping[str, Any]], most: float
+    source: Source,
+    folder: epath.Path,
+    entries: Sequence[Entry],
+    outcomes: Sequence[Mapping[str, Any]],
+    most: float,
 ) -> tuple[dict[str, Song], list[dict[str, str]]]:
     """The songs by id, and the broken ones; raises BadInput where too many are broken."""
     made = {o['id']: songs.song_from_json(o['song']) for o in outcomes if 'song' in o}
     reasons = {o['id']: o['reason'] for o in outcomes if 'reason' in o}
     broken = [_quarantine(entry, reasons[entry.id]) for entry in entries if entry.id in reasons]
+    (folder / BROKEN).unlink(missing_ok=True)
     if len(broken) > most * len(entries):
+        write_json(folder / BROKEN, broken)
         raise BadInput(
             f'--source={source.name}: {len(broken)} of {len(entries)} songs are broken, allowed is '
-            f'{most:.0%}; the first: {broken[0]["reason"]}'
+            f'{most:.0%}; all are in {folder / BROKEN}, the first: {broken[0]["reason"]}'
         )
     return made, broken
 

@@ -76,9 +76,10 @@ def write_prepared(
     folder = epath.Path(folder)
     songs = [song for split in SPLITS for song in songs if song.split == split]
     directory = folder / 'tfds' / NAME / DATASET_VERSION
+    (folder / 'manifest.json').unlink(missing_ok=True)  # From here on records may change.
     for killed in directory.parent.glob('*incomplete*'):
         killed.rmtree()
-    if directory.exists() and not _is_of(directory, songs):
+    if directory.exists() and not _is_whole(directory, songs):
         directory.rmtree()
     nothing = folder / 'work'  # where TFDS would put downloads
     PreparedSongs(folder, songs, run).download_and_prepare(download_dir=nothing)
@@ -233,7 +234,7 @@ def _read_songs(folder: epath.Path, manifest: Manifest) -> list[Song]:
     path = folder / 'songs.jsonl'
     try:
         text = path.read_text()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise BadInput(f'{path}: cannot be read ({error}); prepare the data again') from error
     if hashlib.sha256(text.encode()).hexdigest() != manifest.songs_sha256:
         raise BadInput(f'{path}: is not the one of manifest.json; prepare the data again')
@@ -242,11 +243,20 @@ def _read_songs(folder: epath.Path, manifest: Manifest) -> list[Song]:
 
 def _is_of(directory: epath.Path, songs: Sequence[Song]) -> bool:
     """Whether the data set in `directory` was made of `songs`."""
-    metadata = directory / 'metadata.json'
-    if not metadata.exists():
-        return False
     by_split = {split: [song for song in songs if song.split == split] for split in SPLITS}
-    return json.loads(metadata.read_text()).get('songs') == songs_digest(by_split)
+    try:
+        found = json.loads((directory / 'metadata.json').read_text())['songs']
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return found == songs_digest(by_split)
+
+
+def _is_whole(directory: epath.Path, songs: Sequence[Song]) -> bool:
+    """Whether all records of `songs` are in `directory`, as far as their sizes tell."""
+    try:
+        return _is_of(directory, songs) and bool(_record_files(directory))
+    except BadInput:
+        return False
 
 
 def _record_files(directory: epath.Path) -> tuple[list[str], list[int]]:
@@ -254,11 +264,16 @@ def _record_files(directory: epath.Path) -> tuple[list[str], list[int]]:
 
     Raises BadInput where they are not all there, or not as long as they were.
     """
-    info = json.loads((directory / 'dataset_info.json').read_text())
+    path = directory / 'dataset_info.json'
+    try:
+        splits = json.loads(path.read_text())['splits']
+        splits = sorted(splits, key=lambda split: SPLITS.index(split['name']))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(f'{path}: missing or damaged ({error}); {REMEDY}') from error
     there = {path.name: path for path in directory.iterdir()}
     names: list[str] = []
     lengths: list[int] = []
-    for split in sorted(info['splits'], key=lambda split: SPLITS.index(split['name'])):
+    for split in splits:
         count = len(split['shardLengths'])
         files = [
             f'{NAME}-{split["name"]}.array_record-{k:05d}-of-{count:05d}' for k in range(count)

@@ -157,12 +157,16 @@ def write_song(folder: epath.PathLike, song: Song, stems: np.ndarray) -> Song:
     )
     stored = dataclasses.replace(song, **NAMES)
     (unfinished / 'song.json').write_text(json.dumps(dataclasses.asdict(stored), indent=1) + '\n')
-    if find_song(folder, song.key) is not None:  # Made twice at once, a copy of another song.
-        unfinished.rmtree()
-        return song
-    if whole.exists():
-        whole.rmtree()
-    unfinished.rename(whole)
+    if find_song(folder, song.key) is None:
+        if whole.exists():
+            whole.rmtree()
+        try:
+            unfinished.rename(whole)
+            return song
+        except OSError:
+            if find_song(folder, song.key) is None:
+                raise
+    unfinished.rmtree()  # It was made twice at once: a copy of another song.
     return song
 
 
@@ -178,7 +182,7 @@ def find_song(folder: epath.PathLike, key: str) -> Song | None:
     try:
         song = song_from_json(json.loads((where / 'song.json').read_text()))
         sizes = {track: (where / f'{track}.flac').stat().length for track in song.flac_bytes}
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
     return song if sizes == song.flac_bytes and song.key == key else None
 

@@ -3,7 +3,8 @@
 1. Where the data set names a song's split, that is its split.
 2. A held-out split that the data set does not name takes its share (at least one, as soon as there
    are three songs) of the songs that are free or for training: those with material on every track
-   first, then in the order of a hash of their ids. So it follows from the ids alone.
+   first, then in the order of a hash of their ids. So it follows from which songs there are, and
+   with songs that come later others may be held out: a run that goes on with them has new splits.
 3. What is left is trained on.
 """
 

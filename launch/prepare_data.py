@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
     elif out is None:
         raise BadInput('--out: needed is the folder to fill')
     else:
-        _prepare(source, out)
+        _prepare(source, command.folder('--out', out))
 
 
 def _prepare(source: str, out: str) -> None:

@@ -16,6 +16,7 @@ from etils import epath
 
 from data_pipeline.beam import here, on_beam
 from data_pipeline.dataset import SPLITS
+from data_pipeline.folders import LOCK, alone_in
 from data_pipeline.prepare import Preparation, prepare
 from data_pipeline.prompts import PromptStyle
 from data_pipeline.records import Prepared
@@ -33,7 +34,7 @@ UNMEASURED = Preparation(measure=False)  # Sine waves have no tempo, and it take
 def content(folder: epath.PathLike) -> dict[str, bytes]:
     """Every file below a folder."""
     folder = pathlib.Path(folder)
-    files = (path for path in folder.rglob('*') if path.is_file())
+    files = (path for path in folder.rglob('*') if path.is_file() and path.name != LOCK)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -152,6 +153,8 @@ def test_captions_win_and_the_others_get_several_prompts(tmp_path: pathlib.Path)
 
 def test_versions_are_of_training_songs_and_lie_beside_them(tmp_path: pathlib.Path):
     music = write_stems(tmp_path / 'music', 3)
+    for k in range(3):
+        (music / f's{k}/prompt.txt').write_text('a slow song in C')
     how = dataclasses.replace(UNMEASURED, versions=(Version(speed=0.9), Version(speed=1.1)))
     prepared = ready(music, tmp_path / 'out', how)
     by_split = {split: prepared.songs(split) for split in SPLITS}
@@ -163,6 +166,8 @@ def test_versions_are_of_training_songs_and_lie_beside_them(tmp_path: pathlib.Pa
         speed = 0.9 if '0.9' in song.version else 1.1
         assert song.num_samples == pytest.approx(plain.num_samples / speed, abs=2)
         assert song.id.startswith(plain.id)
+        assert plain.prompts == ('a slow song in C',)  # Which a version is not.
+        assert 'a slow song in C' not in song.prompts
     assert prepared.manifest.summary['versions'] == 2
 
 
@@ -188,12 +193,82 @@ def test_foreign_folders_are_left_alone(music: pathlib.Path, tmp_path: pathlib.P
     for path in (tmp_path / 'thesis.txt', tmp_path / 'thesis.txt/below'):
         with pytest.raises(BadInput, match='cannot be made'):
             ready(music, path)
+    (tmp_path / 'mine/work').mkdir(parents=True)
+    (tmp_path / 'mine/work/thesis.txt').write_text('years of work')
+    with pytest.raises(BadInput, match="holds 'work'"):
+        ready(music, tmp_path / 'mine')
+    assert (tmp_path / 'mine/work/thesis.txt').exists()
     out = tmp_path / 'out'
     ready(music, out, num_songs=1)
-    path = out / 'manifest.json'
-    path.write_text(json.dumps(json.loads(path.read_text()) | {'source': 'other'}))
-    with pytest.raises(BadInput, match='prepared from other, not stems'):
+    path = out / 'origin.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | {'folder': '/other'}))
+    with pytest.raises(BadInput, match='prepared from stems /other, not stems /'):
         ready(music, out)
+    path.write_text('{')
+    with pytest.raises(BadInput, match=r'origin\.json: damaged'):
+        ready(music, out)
+
+
+def test_a_folder_within_the_source_or_with_a_pattern_in_its_name_is_refused(
+    music: pathlib.Path, tmp_path: pathlib.Path
+):
+    for out in (music / 'out', music.parent):
+        with pytest.raises(BadInput, match='lies in or around the source'):
+            ready(music, out)
+    with pytest.raises(BadInput, match='which are patterns'):
+        ready(music, tmp_path / 'take[1]')
+
+
+def test_two_runs_into_one_folder_are_refused(music: pathlib.Path, tmp_path: pathlib.Path):
+    out = epath.Path(tmp_path / 'out')
+    ready(music, out, num_songs=1)
+    with alone_in(out), pytest.raises(BadInput, match='another run is filling it'):
+        ready(music, out)
+    ready(music, out, num_songs=1)
+
+
+@pytest.mark.parametrize('damage', ['cut', 'gone', 'metadata'])
+def test_damaged_records_are_mended_by_preparing_again(
+    music: pathlib.Path, tmp_path: pathlib.Path, damage: str
+):
+    fingerprint = ready(music, tmp_path / 'out').fingerprint
+    (shard,) = tmp_path.rglob('*train.array_record*')
+    whole = shard.read_bytes()
+    match damage:
+        case 'cut':
+            shard.write_bytes(whole[:-100])
+        case 'gone':
+            shard.unlink()
+        case 'metadata':
+            (shard.parent / 'dataset_info.json').write_text('{')
+    with pytest.raises(BadInput, match='prepare the data again'):
+        Prepared(tmp_path / 'out')
+    assert ready(music, tmp_path / 'out').fingerprint == fingerprint
+    assert shard.read_bytes() == whole
+
+
+def test_a_refused_run_leaves_what_was_there(tmp_path: pathlib.Path):
+    music, out = write_stems(tmp_path / 'music', 3), tmp_path / 'out'
+    fingerprint = ready(music, out).fingerprint
+    for k in range(3):
+        (music / f's{k}/bass.wav').write_bytes(b'broken')
+    with pytest.raises(BadInput, match=r'3 of 3 songs are broken.*all are in .*broken\.json'):
+        ready(music, out)
+    assert len(json.loads((out / 'broken.json').read_text())) == 3
+    assert Prepared(out).fingerprint == fingerprint
+    lenient = dataclasses.replace(UNMEASURED, max_broken=1.0)
+    with pytest.raises(BadInput, match='all songs are broken'):
+        ready(music, out, lenient)
+
+
+def test_other_settings_make_other_songs(music: pathlib.Path, tmp_path: pathlib.Path):
+    rules = (('bass', 'drums'), ('', 'instrument'))
+    one = ready(music, tmp_path / 'one', num_songs=1).songs()[0]
+    other = prepare(
+        Stems(folder=str(music), rules=rules), tmp_path / 'one', how=UNMEASURED, num_songs=1
+    ).songs()[0]
+    assert one.key != other.key
+    assert other.active['bass'] == 0
 
 
 def test_a_source_without_songs_is_refused(tmp_path: pathlib.Path):
@@ -206,6 +281,7 @@ def test_files_left_aside_are_no_strangers_and_are_swept(
     music: pathlib.Path, tmp_path: pathlib.Path
 ):
     """A run that was killed while it wrote."""
+    ready(music, tmp_path, num_songs=1)
     (tmp_path / 'songs/ab/abc.12-3.aside').mkdir(parents=True)
     for name in ('manifest.json.12-3.aside', 'songs/ab/abc.12-3.aside/bass.flac'):
         (tmp_path / name).write_text('{')
