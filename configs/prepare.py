@@ -11,6 +11,10 @@ A file that no rule names makes its song broken, so the last rule takes what is 
 `versions` are pitch and speed versions that each training song gets beside the plain one, pairs of
 semitones and speed: ((2, 1.0), (-2, 1.0), (0, 0.9)). Each is as long as a song to prepare, to store
 and to encode.
+
+With these values all of Freedoom, 72 songs of 210 min (48 train, 12 validation, 12 test), was
+prepared in 12 min 5 s by two threads on two CPU cores that other work was using as well: 2.7 GB of
+songs, 9.7 GB of records.
 """
 
 from ml_collections import ConfigDict
