@@ -169,7 +169,7 @@ def test_broken_songs_are_listed_and_refused(tmp_path: pathlib.Path):
     write_stems(tmp_path, 1)
     (tmp_path / 'empty').mkdir()
     write_sound(tmp_path / 'only a mix/mix.wav', sine(100, 0.1))
-    write_sound(tmp_path / 'silent/bass.wav', np.zeros(100, np.float32))
+    write_sound(tmp_path / 'silent/bass.wav', np.zeros(4800, np.float32))
     cut = write_sound(tmp_path / 'cut/bass.wav', sine(100, 0.1))
     cut.write_bytes(cut.read_bytes()[:-50])
     write_sound(tmp_path / 'latin/bass.wav', sine(100, 0.1))
