@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from etils import epath
 
-from data_pipeline.audio import read_audio, read_bytes
+from data_pipeline.audio import read_audio, read_bytes, require_end
 from data_pipeline.containers import read_stream
 from data_pipeline.sources.midi import estimate_key, read_midi
 from data_pipeline.sources.source import AudioFile, Entry, Material
@@ -121,6 +121,7 @@ def read_file(file: AudioFile) -> np.ndarray:
 
 def file_sha256(path: str) -> str:
     """Of a file's content, read in pieces. Raises BadInput if it cannot be opened."""
+    require_end(path)
     whole = hashlib.sha256()
     try:
         with epath.Path(path).open('rb') as file:

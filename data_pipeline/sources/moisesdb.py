@@ -115,7 +115,9 @@ def _recordings(path: epath.Path, record: object) -> Iterator[Recording]:
                 for key in ('id', 'trackType', 'extension')
             }
             kind = texts['trackType'].lower()
-            file = path.parent / name / f'{texts["id"]}.{texts["extension"].lstrip(".")}'
+            inside = listing.file_name(name, str(path))
+            file_name = f'{texts["id"]}.{texts["extension"].lstrip(".")}'
+            file = path.parent / inside / listing.file_name(file_name, str(path))
             if CLICK not in (name, kind) and not file.exists():
                 raise BadInput(f'{file}: missing, but data.json names it; needed is the file')
             yield Recording(stem=name, kind=kind, path=str(file))

@@ -128,7 +128,8 @@ def assign_tracks(
         else:
             tracks[name] = 'instrument'
             loudness = stem.get('integrated_loudness')
-            loudness = float(loudness) if isinstance(loudness, int | float) else float('-inf')
+            known = isinstance(loudness, int | float) and abs(loudness) < 1000  # No NaN either.
+            loudness = float(loudness) if known else float('-inf')
             leads.append((-roles.lead_weight(programs[name]), -loudness, name))
     if leads and -min(leads)[0] >= MIN_LEAD:
         tracks[min(leads)[-1]] = 'melody'
@@ -140,6 +141,7 @@ def _track_folders(folder: epath.Path) -> list[epath.Path]:
 
 
 def _stem_file(folder: epath.Path, name: str) -> str:
+    listing.file_name(name, str(folder / 'metadata.yaml'))
     paths = [folder / 'stems' / f'{name}{suffix}' for suffix in SUFFIXES]
     for path in paths:
         if path.exists():
