@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 T = TypeVar('T')
+flags.disclaim_key_flags()  # Those of `define_config` are its caller's, for `--help`.
 _DEFAULT_CONFIGS: dict[str, str] = {}  # Flag -> file.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 

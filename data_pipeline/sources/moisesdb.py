@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
+from data_pipeline import audio, containers
 from data_pipeline.sources import files, listing
 from data_pipeline.sources.metadata import read_json, value
 from data_pipeline.sources.source import RECIPE, AudioFile, Entry, Material, constants
@@ -52,7 +53,7 @@ class Moisesdb:
     def settings(self) -> Mapping[str, object]:
         """The rules for roles, and what the loader does."""
         rules = {'tracks': TRACKS_OF, 'click': CLICK, 'lead': LEAD}
-        return {'recipe': RECIPE, **rules, **constants(files)}
+        return {'recipe': RECIPE, **rules, **constants(files, audio, containers)}
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """One entry a song's folder, by name; with `num_songs` the first of them."""

@@ -20,6 +20,7 @@ from typing import Any
 
 from etils import epath
 
+from data_pipeline import audio, containers
 from data_pipeline.sources import files, listing, roles
 from data_pipeline.sources.general_midi import PROGRAMS
 from data_pipeline.sources.metadata import read_yaml, value
@@ -48,7 +49,7 @@ class Slakh:
     def settings(self) -> Mapping[str, object]:
         """The rules for roles, and what the loader does."""
         rules = {'lead_families': repr(roles.LEAD_FAMILIES), 'min_lead': MIN_LEAD}
-        return {'recipe': RECIPE, **rules, **constants(files)}
+        return {'recipe': RECIPE, **rules, **constants(files, audio, containers)}
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """One entry a track's folder, by split and number."""

@@ -5,10 +5,13 @@
    rather than incomplete. The rules come from a config (`configs/prepare.py`); by default
 
        fullmix, mix, mixture, mixdown, master  left out: the mix is the sum of the stems
-       drum, perc                              drums
+       drum; perc where a word begins or ends  drums
        bass (but not bassoon)                  bass
-       melody, vocal, lead, voice              melody
+       melody, vocal, voice; lead likewise     melody
        everything else                         instrument
+
+   So 'kickdrum', 'synthlead' and 'percussion' are what they say; 'misleading', 'superclean' and
+   'percy' are nothing of the kind.
 
 2. The expressions see the words of a name, of letters, lower case, with single spaces: 'Song - Mix
    2' and 'full_mix' are mixes, and so is 'drum mix'; 'remix guitar' is an instrument.
@@ -26,6 +29,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
+from data_pipeline import audio, containers
 from data_pipeline.audio import FORMATS
 from data_pipeline.sources import files, listing
 from data_pipeline.sources.metadata import captions
@@ -38,9 +42,9 @@ Rule = tuple[str, str | None]
 # As in configs/prepare.py, which a test holds equal.
 RULES: tuple[Rule, ...] = (
     (r'\b(full)?(mix|mixture|mixdown|master)\b', None),
-    (r'drum|perc', 'drums'),
+    (r'drum|\bperc(?![ehiy])|perc\b', 'drums'),
     (r'bass(?!oon)', 'bass'),
-    (r'melody|vocal|lead|voice', 'melody'),
+    (r'melody|vocal|voice|\blead|lead\b', 'melody'),
     (r'', 'instrument'),
 )
 PROMPT_FILE = 'prompt.txt'
@@ -103,7 +107,11 @@ class Stems:
     @property
     def settings(self) -> Mapping[str, object]:
         """The rules, and what the loader does."""
-        return {'recipe': RECIPE, 'rules': [list(rule) for rule in self.rules], **constants(files)}
+        return {
+            'recipe': RECIPE,
+            'rules': [list(rule) for rule in self.rules],
+            **constants(files, audio, containers),
+        }
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """One entry a subfolder, by name; with `num_songs` the first of them."""
