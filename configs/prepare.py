@@ -25,9 +25,9 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.roles = (
         (r'\b(full)?(mix|mixture|mixdown|master)\b', None),  # the mix is the sum of the stems
-        (r'drum|perc', 'drums'),
+        (r'drum|\bperc(?![ehiy])|perc\b', 'drums'),
         (r'bass(?!oon)', 'bass'),
-        (r'melody|vocal|lead|voice', 'melody'),
+        (r'melody|vocal|voice|\blead|lead\b', 'melody'),
         (r'', 'instrument'),
     )
 

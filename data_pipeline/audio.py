@@ -11,6 +11,8 @@ An MP3 or FLAC that states no length is the one kind whose end cannot be checked
 """
 
 import io
+import os
+import stat
 import struct
 
 import numpy as np
@@ -62,8 +64,22 @@ def conform(audio: np.ndarray, rate: int, name: str) -> np.ndarray:
     return np.ascontiguousarray(audio)
 
 
+def require_end(path: epath.PathLike) -> None:
+    """Raises BadInput for a named pipe or a device: to read one may never end.
+
+    What is not there, or on no local disk, is left to who opens it.
+    """
+    try:
+        mode = os.stat(os.fspath(path)).st_mode
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise BadInput(f'{path}: is a pipe or a device; allowed is a regular file')
+
+
 def read_bytes(path: epath.PathLike) -> bytes:
     """The content of a file; raises BadInput if it cannot be read."""
+    require_end(path)
     try:
         return epath.Path(path).read_bytes()
     except (OSError, ValueError) as error:

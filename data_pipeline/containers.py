@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from data_pipeline.audio import MAX_DURATION_S, conform
+from data_pipeline.audio import MAX_DURATION_S, conform, require_end
 from jen1composer.errors import BadInput
 
 SLACK_S = 0.1  # By so much the stated end and the last frame may differ: two frames at 22 kHz.
@@ -24,6 +24,7 @@ def read_stream(path: epath.PathLike, stream: int) -> np.ndarray:
     missing, no container, cut off, has no such stream or more than MAX_DURATION_S.
     """
     av = _pyav(path)
+    require_end(path)
     try:
         with epath.Path(path).open('rb') as file, av.open(file) as container:
             audio, rate = _decode(av, container, stream, str(path))

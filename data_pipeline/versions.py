@@ -76,7 +76,10 @@ def versions_of(pairs: Iterable[Sequence[float]]) -> tuple[Version, ...]:
     for pair in pairs:
         ok = isinstance(pair, list | tuple) and [isinstance(v, int | float) for v in pair]
         require(ok == [True, True], 'versions', pair, 'are pairs (semitones, speed)')
-        version = Version(semitones=float(pair[0]), speed=float(pair[1]))
+        try:
+            version = Version(semitones=float(pair[0]), speed=float(pair[1]))
+        except (BadInput, OverflowError) as error:
+            raise BadInput(f'versions: {pair!r}: {error}') from error
         require(version.name != '', 'versions', pair, 'are those that differ from the song')
         if version.name in [other.name for other in versions]:
             raise BadInput(f'versions: {pair!r} is named twice; allowed is once')

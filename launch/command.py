@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 T = TypeVar('T')
+flags.disclaim_key_flags()  # Those of `define_config` are its caller's, for `--help`.
+_DEFAULT_CONFIGS: dict[str, str] = {}  # Flag -> file.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -51,6 +53,18 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     except KeyboardInterrupt as interrupt:  # It may say where the work stands.
         _exit(130, str(interrupt) or 'interrupted')
     sys.exit(0)  # app.run has exited already; this says so to the type checker.
+
+
+def define_config(name: str, default: str, help: str) -> 'flags.FlagHolder[Any]':
+    """A config flag (`DEFINE_config_file`) that reads the file `default` unless another is given.
+
+    `DEFINE_config_file` would read it, and the overrides on the command line, on import already,
+    before what is wrong with them can be said in one line.
+    """
+    from ml_collections import config_flags
+
+    _DEFAULT_CONFIGS[name] = default
+    return config_flags.DEFINE_config_file(name, None, f'{help} By default {default}.')
 
 
 def progress(iterable: Iterable[T], desc: str, total: int | None = None) -> 'tqdm[T]':
@@ -157,7 +171,10 @@ def _exit(status: int, line: str) -> NoReturn:
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """The `flags_parser` of :func:`absl.app.run`, which says what is wrong in one line."""
-    configs = _given_configs(argv)
+    given = _given_configs(argv)
+    configs = {**_DEFAULT_CONFIGS, **given}
+    defaults = [f'--{name}={path}' for name, path in configs.items() if name not in given]
+    argv = [*argv[:1], *defaults, *argv[1:]]
     for name, path in configs.items():
         if not pathlib.Path(path.split(':', 1)[0]).is_file():
             raise BadInput(f'--{name}={path}: there is no such file')

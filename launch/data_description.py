@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from data_pipeline.audio import write_flac
 from data_pipeline.dataset import SPLITS
 from data_pipeline.records import Prepared
 from data_pipeline.songs import Song
+from jen1composer.errors import BadInput
 from jen1composer.evaluation.figures import bar_chart, spectrogram_png
 from jen1composer.evaluation.page import Chart, Page, Piece, Sound, Table, render
 from jen1composer.tracks import SAMPLE_RATE
@@ -21,6 +23,7 @@ NUM_WINDOWS = 10
 WINDOW_S = 10.0
 CEILING = 0.99
 MOST_TAGS = 12
+SILENCE_DB = -119.9  # `loudness.rms_db` has -120 for zeros.
 NOT_COUNTED = ('bpm', 'key', 'gain_db')  # numbers, shown as charts or not at all
 
 
@@ -33,7 +36,7 @@ class Description:
         summary: `records.summarise`.
         tags: how often each value of a tag occurs, most frequent first, by tag.
         measured: how many songs have their tempo, key or beats from listening.
-        near_silent: the songs in which a track hardly sounds, and which.
+        near_silent: the songs in which a track is there but hardly sounds, and which.
         quarantined: what was left out, and why.
     """
 
@@ -62,9 +65,14 @@ def describe(prepared: Prepared) -> Description:
         summary=manifest.summary,
         tags={name: dict(_most_frequent(tags[name])) for name in sorted(tags)},
         measured=dict(sorted(measured.items())),
-        near_silent={song.id: song.near_silent for song in songs if song.near_silent},
+        near_silent={song.id: hardly for song in songs if (hardly := hardly_sounding(song))},
         quarantined=manifest.quarantined,
     )
+
+
+def hardly_sounding(song: Song) -> tuple[str, ...]:
+    """The tracks that are near silent but not plain silence: those that a song has, so to speak."""
+    return tuple(track for track in song.near_silent if song.rms_db[track] > SILENCE_DB)
 
 
 def tables(about: Description) -> list[Table]:
@@ -75,8 +83,9 @@ def tables(about: Description) -> list[Table]:
         for split, part in ((split, summary['splits'][split]) for split in SPLITS)
     ]
     total = ['all', f'{summary["songs"]}', length(summary['hours'])]
+    hardly = collections.Counter(name for names in about.near_silent.values() for name in names)
     tracks = [
-        [name, f'{part["songs"]}', length(part['hours']), f'{part["near_silent"]}']
+        [name, f'{part["songs"]}', length(part['hours']), f'{hardly[name]}']
         for name, part in summary['tracks'].items()
     ]
     spreads = [
@@ -90,8 +99,8 @@ def tables(about: Description) -> list[Table]:
             title='Tracks',
             header=('track', 'songs', 'sounds for', 'near silent in'),
             rows=tracks,
-            text='A stem that sounds in less than a twentieth of the seconds is near silent: it is '
-            'kept, and marked.',
+            text='A stem that is there, but sounds in less than a twentieth of the seconds, is '
+            'near silent: it is kept, and marked. A song without the track is not counted.',
         ),
         Table(
             title='Loudness and tempo',
@@ -133,13 +142,23 @@ def terminal(found: Sequence[Table]) -> str:
             first = row[0].ljust(widths[0])
             rest = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False))
             lines.append(('  ' + '  '.join([first, *rest])).rstrip())
+        if table.text:
+            lines += textwrap.wrap(table.text, 98, initial_indent='  ', subsequent_indent='  ')
         lines.append('')
     return '\n'.join(lines)
 
 
 def write_page(prepared: Prepared, out: epath.PathLike, *, seed: int = 0) -> epath.Path:
-    """Writes index.html, description.json and the sounds of ten random windows under `out`."""
+    """Writes index.html, description.json and the sounds of ten random windows under `out`.
+
+    Raises BadInput for a folder that holds a page of another kind, which would be lost.
+    """
     out = epath.Path(out)
+    if (out / 'index.html').exists() and not (out / 'description.json').exists():
+        raise BadInput(
+            f'--out={out}: holds an index.html without a description.json; allowed is a new folder '
+            'or one with a description'
+        )
     out.mkdir(parents=True, exist_ok=True)
     about = describe(prepared)
     songs = prepared.songs()
@@ -191,7 +210,7 @@ def _window(prepared: Prepared, song: Song, start: int, out: epath.Path, number:
         file, picture = f'window{number}-{name}.flac', f'window{number}-{name}.png'
         write_flac(out / file, audio, bits=16)
         (out / picture).write_bytes(spectrogram_png(audio))
-        mark = 'near silent in this song' if name in song.near_silent else ''
+        mark = 'near silent in this song' if name in hardly_sounding(song) else ''
         sounds.append(
             Sound(label=name, file=file, picture=picture, note=mark, whole_width=name == 'mix')
         )

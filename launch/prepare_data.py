@@ -33,12 +33,11 @@ import pathlib
 from collections.abc import Iterator
 
 from absl import flags
-from ml_collections import config_flags
 
 from jen1composer.errors import BadInput
 from launch import command
 
-CONFIG = config_flags.DEFINE_config_file(
+CONFIG = command.define_config(
     'config', str(pathlib.Path(__file__).parents[1] / 'configs/prepare.py'), 'How to prepare.'
 )
 SOURCE = flags.DEFINE_string('source', None, 'Where the songs come from, see above.')

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from etils import epath
 
-from data_pipeline.audio import read_audio, read_bytes
+from data_pipeline.audio import read_audio, read_bytes, require_end
 from data_pipeline.containers import read_stream
 from data_pipeline.sources.midi import estimate_key, read_midi
 from data_pipeline.sources.source import AudioFile, Entry, Material
@@ -25,6 +25,7 @@ from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS
 
 CEILING = 0.999
+MIN_DURATION_S = 0.1  # Less is a slip: a click, a file of a few samples.
 PIECE_BYTES = 2**20
 
 
@@ -52,12 +53,23 @@ def sha256(entry: Entry) -> str:
 def load(entry: Entry) -> Material:
     """Reads, resamples and adds up the files of one song.
 
-    Raises BadInput, one line that names the file, for what cannot be read whole, and for a song of
-    silence.
+    Raises BadInput, one line that names the file, for what cannot be read whole; one that names the
+    song for silence, less than MIN_DURATION_S and sums that are not finite.
     """
     require_whole(entry)
-    stems = add_up(entry.files)
-    peak = float(max(np.abs(stems).max(), np.abs(stems.sum(axis=0)).max()))
+    with np.errstate(over='ignore', invalid='ignore'):  # It is refused below.
+        stems = add_up(entry.files)
+        peak = float(max(np.abs(stems).max(), np.abs(stems.sum(axis=0)).max()))
+    if stems.shape[1] < MIN_DURATION_S * RATE:
+        raise BadInput(
+            f'{entry.where}: {stems.shape[1] / RATE:.4f} s long; allowed is {MIN_DURATION_S} s or '
+            'more'
+        )
+    if not np.isfinite(peak):
+        raise BadInput(
+            f'{entry.where}: its stems add up to samples that are not finite numbers; give sound '
+            'files near full scale'
+        )
     if peak == 0:
         raise BadInput(f'{entry.where}: all stems are silent; needed is one that is not')
     gain = min(1.0, CEILING / peak)
@@ -109,6 +121,7 @@ def read_file(file: AudioFile) -> np.ndarray:
 
 def file_sha256(path: str) -> str:
     """Of a file's content, read in pieces. Raises BadInput if it cannot be opened."""
+    require_end(path)
     whole = hashlib.sha256()
     try:
         with epath.Path(path).open('rb') as file:

@@ -18,6 +18,7 @@ from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
 
 MAX_ID = 100  # Letters; a file system allows 255 bytes, with what is put behind the id.
+MAX_NAME = 200  # Bytes, of the 255.
 
 Place = tuple[str, epath.Path]
 
@@ -77,6 +78,9 @@ def describe(place: Place, name: str, read: Callable[[Entry], Entry]) -> Entry:
         return read(bare)
     except BadInput as error:
         return dataclasses.replace(bare, broken=str(error))
+    except OSError as error:  # Such as a folder that may be listed but not entered.
+        why = f'{path}: cannot be read ({error.strerror}); needed is the whole song'
+        return dataclasses.replace(bare, broken=why)
 
 
 def with_files(
@@ -87,6 +91,20 @@ def with_files(
     if not kept:
         raise BadInput(f'{entry.where}: no stems; needed is at least one')
     return dataclasses.replace(entry, files=kept, tracks=tuple(kept), tags=dict(tags))
+
+
+def file_name(name: str, where: str) -> str:
+    """`name` from metadata, if a file can be called so.
+
+    Raises BadInput, naming `where`, for one that would lead to another folder, or is too long.
+    """
+    if not name.strip('.') or re.search(r'[/\\\0]', name) or len(os.fsencode(name)) > MAX_NAME:
+        short = name if len(name) <= 60 else f'{name[:57]}...'
+        raise BadInput(
+            f'{where}: {short!r} is no name of a file in its folder; allowed are up to {MAX_NAME} '
+            'bytes without / and \\'
+        )
+    return name
 
 
 def text(name: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from etils import epath
 
+from data_pipeline.audio import require_end
 from data_pipeline.sources import files, listing, scores
 from data_pipeline.sources.metadata import captions
 from data_pipeline.sources.midi import Score, read_midi
@@ -84,6 +85,7 @@ def _read(entry: Entry) -> Entry:
 
 def _score(entry: Entry) -> Score:
     path = epath.Path(entry.where)
+    require_end(path)
     try:
         return read_midi(path.read_bytes(), entry.where)
     except OSError as error:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
+from data_pipeline import audio, containers
 from data_pipeline.sources import files, listing
 from data_pipeline.sources.metadata import read_json, value
 from data_pipeline.sources.source import RECIPE, AudioFile, Entry, Material, constants
@@ -52,7 +53,7 @@ class Moisesdb:
     def settings(self) -> Mapping[str, object]:
         """The rules for roles, and what the loader does."""
         rules = {'tracks': TRACKS_OF, 'click': CLICK, 'lead': LEAD}
-        return {'recipe': RECIPE, **rules, **constants(files)}
+        return {'recipe': RECIPE, **rules, **constants(files, audio, containers)}
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """One entry a song's folder, by name; with `num_songs` the first of them."""
@@ -115,7 +116,9 @@ def _recordings(path: epath.Path, record: object) -> Iterator[Recording]:
                 for key in ('id', 'trackType', 'extension')
             }
             kind = texts['trackType'].lower()
-            file = path.parent / name / f'{texts["id"]}.{texts["extension"].lstrip(".")}'
+            inside = listing.file_name(name, str(path))
+            file_name = f'{texts["id"]}.{texts["extension"].lstrip(".")}'
+            file = path.parent / inside / listing.file_name(file_name, str(path))
             if CLICK not in (name, kind) and not file.exists():
                 raise BadInput(f'{file}: missing, but data.json names it; needed is the file')
             yield Recording(stem=name, kind=kind, path=str(file))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
+from data_pipeline import audio, containers
 from data_pipeline.sources import files, listing
 from data_pipeline.sources.source import RECIPE, AudioFile, Entry, Material, constants
 from jen1composer.errors import BadInput
@@ -43,7 +44,7 @@ class Musdb:
     @property
     def settings(self) -> Mapping[str, object]:
         """What the loader does."""
-        return {'recipe': RECIPE, 'tracks': TRACKS_OF, **constants(files)}
+        return {'recipe': RECIPE, 'tracks': TRACKS_OF, **constants(files, audio, containers)}
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """One entry a song, by split and name; with `num_songs` spread over the splits."""

@@ -67,9 +67,15 @@ def score_tags(score: Score, parts: Mapping[Part, str]) -> dict[str, object]:
 
 
 def perform(font: bytes, score: Score, entry: Entry) -> Material:
-    """Renders a score; tags and captions are the entry's, beats the score's."""
+    """Renders a score; tags and captions are the entry's, beats the score's.
+
+    Raises BadInput for one that renders to silence, such as with all volumes at 0.
+    """
+    stems = render.render(font, score, assign_roles(score.notes, score.duration_s))
+    if not stems.any():
+        raise BadInput(f'{entry.where}: all stems are silent; needed is one that is not')
     return Material(
-        stems=render.render(font, score, assign_roles(score.notes, score.duration_s)),
+        stems=stems,
         tags=entry.tags,
         captions=entry.captions,
         beats_s=score.beats_s,

@@ -20,6 +20,7 @@ from typing import Any
 
 from etils import epath
 
+from data_pipeline import audio, containers
 from data_pipeline.sources import files, listing, roles
 from data_pipeline.sources.general_midi import PROGRAMS
 from data_pipeline.sources.metadata import read_yaml, value
@@ -48,7 +49,7 @@ class Slakh:
     def settings(self) -> Mapping[str, object]:
         """The rules for roles, and what the loader does."""
         rules = {'lead_families': repr(roles.LEAD_FAMILIES), 'min_lead': MIN_LEAD}
-        return {'recipe': RECIPE, **rules, **constants(files)}
+        return {'recipe': RECIPE, **rules, **constants(files, audio, containers)}
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """One entry a track's folder, by split and number."""
@@ -128,7 +129,8 @@ def assign_tracks(
         else:
             tracks[name] = 'instrument'
             loudness = stem.get('integrated_loudness')
-            loudness = float(loudness) if isinstance(loudness, int | float) else float('-inf')
+            known = isinstance(loudness, int | float) and abs(loudness) < 1000  # No NaN either.
+            loudness = float(loudness) if known else float('-inf')
             leads.append((-roles.lead_weight(programs[name]), -loudness, name))
     if leads and -min(leads)[0] >= MIN_LEAD:
         tracks[min(leads)[-1]] = 'melody'
@@ -140,6 +142,7 @@ def _track_folders(folder: epath.Path) -> list[epath.Path]:
 
 
 def _stem_file(folder: epath.Path, name: str) -> str:
+    listing.file_name(name, str(folder / 'metadata.yaml'))
     paths = [folder / 'stems' / f'{name}{suffix}' for suffix in SUFFIXES]
     for path in paths:
         if path.exists():

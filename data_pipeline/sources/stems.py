@@ -5,25 +5,31 @@
    rather than incomplete. The rules come from a config (`configs/prepare.py`); by default
 
        fullmix, mix, mixture, mixdown, master  left out: the mix is the sum of the stems
-       drum, perc                              drums
+       drum; perc where a word begins or ends  drums
        bass (but not bassoon)                  bass
-       melody, vocal, lead, voice              melody
+       melody, vocal, voice; lead likewise     melody
        everything else                         instrument
+
+   So 'kickdrum', 'synthlead' and 'percussion' are what they say; 'misleading', 'superclean' and
+   'percy' are nothing of the kind.
 
 2. The expressions see the words of a name, of letters, lower case, with single spaces: 'Song - Mix
    2' and 'full_mix' are mixes, and so is 'drum mix'; 'remix guitar' is an instrument.
 3. Files may lie in the song's folder or in a folder inside it, one level deep; the name of that
-   folder counts as part of theirs, so `song/drums/kick.wav` is drums.
+   folder counts as part of theirs, so `song/drums/kick.wav` is drums. Files that lie elsewhere, in
+   DIR itself or deeper, are left out, and each folder of them is listed as a broken song is.
 4. `prompt.txt` in a song's folder, if there, holds its captions, one a line.
 """
 
 import dataclasses
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from etils import epath
 
+from data_pipeline import audio, containers
 from data_pipeline.audio import FORMATS
 from data_pipeline.sources import files, listing
 from data_pipeline.sources.metadata import captions
@@ -36,9 +42,9 @@ Rule = tuple[str, str | None]
 # As in configs/prepare.py, which a test holds equal.
 RULES: tuple[Rule, ...] = (
     (r'\b(full)?(mix|mixture|mixdown|master)\b', None),
-    (r'drum|perc', 'drums'),
+    (r'drum|\bperc(?![ehiy])|perc\b', 'drums'),
     (r'bass(?!oon)', 'bass'),
-    (r'melody|vocal|lead|voice', 'melody'),
+    (r'melody|vocal|voice|\blead|lead\b', 'melody'),
     (r'', 'instrument'),
 )
 PROMPT_FILE = 'prompt.txt'
@@ -101,14 +107,24 @@ class Stems:
     @property
     def settings(self) -> Mapping[str, object]:
         """The rules, and what the loader does."""
-        return {'recipe': RECIPE, 'rules': [list(rule) for rule in self.rules], **constants(files)}
+        return {
+            'recipe': RECIPE,
+            'rules': [list(rule) for rule in self.rules],
+            **constants(files, audio, containers),
+        }
 
     def entries(self, num_songs: int | None) -> Sequence[Entry]:
         """One entry a subfolder, by name; with `num_songs` the first of them."""
         root = listing.open_root(self.name, self.folder)
         places = [('', path) for path in listing.subfolders(root)]
         chosen = listing.take(places, num_songs, self.folder)
-        return [listing.describe(place, place[1].name, self._read) for place in chosen]
+        entries = [listing.describe(place, place[1].name, self._read) for place in chosen]
+        # Asked for N songs, N come.
+        lost = misplaced(root) if num_songs is None else ()
+        return entries + [
+            listing.describe(('', path), path.relative_to(root).as_posix(), _misplaced)
+            for path in lost
+        ]
 
     def sha256(self, entry: Entry) -> str:
         """Of the contents of the stems, their tracks and the prompt."""
@@ -136,7 +152,31 @@ class Stems:
 
 
 def sound_files(folder: epath.Path) -> list[epath.Path]:
-    """The sound files in a folder and in the folders inside it, not deeper, by name."""
+    """The sound files in a folder and in the folders inside it, not deeper, by name.
+
+    A link to nothing is among them, so that its song is broken rather than incomplete.
+    """
     shallow = listing.children(folder)
     deep = [path for inner in shallow if inner.is_dir() for path in listing.children(inner)]
-    return [path for path in (*shallow, *deep) if path.suffix.lower() in FORMATS and path.is_file()]
+    return [path for path in (*shallow, *deep) if _is_sound(path.name) and not path.is_dir()]
+
+
+def misplaced(root: epath.Path) -> Iterator[epath.Path]:
+    """The first sound file of each folder whose files belong to no song: DIR, and the deep ones."""
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(name for name in inner if not name.startswith('.'))
+        depth = len(epath.Path(folder).relative_to(root).parts)
+        sounds = [name for name in names if _is_sound(name) and not name.startswith('.')]
+        if sounds and depth not in (1, 2):
+            yield epath.Path(folder) / min(sounds)
+
+
+def _is_sound(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in FORMATS
+
+
+def _misplaced(entry: Entry) -> Entry:
+    raise BadInput(
+        f'{entry.where}: in no song, as is each sound file beside it; allowed are DIR/SONG/FILE '
+        'and DIR/SONG/FOLDER/FILE'
+    )

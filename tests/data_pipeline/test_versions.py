@@ -195,9 +195,9 @@ def test_names_and_pairs():
 @pytest.mark.parametrize(
     ('pairs', 'said'),
     [
-        (((7, 1.0),), 'semitones: 7.0; allowed is -6 to 6'),
-        (((0, 0.4),), 'speed: 0.4; allowed is 0.5 to 2'),
-        (((float('nan'), 1.0),), 'semitones: nan; allowed is -6 to 6'),
+        (((7, 1.0),), 'versions: (7, 1.0): semitones: 7.0; allowed is -6 to 6'),
+        (((0, 0.4),), 'versions: (0, 0.4): speed: 0.4; allowed is 0.5 to 2'),
+        (((float('nan'), 1.0),), 'versions: (nan, 1.0): semitones: nan; allowed is -6 to 6'),
         (((2,),), r'versions: (2,); allowed are pairs (semitones, speed)'),
         ((2,), r'versions: 2; allowed are pairs (semitones, speed)'),
         ((('2', 1),), "versions: ('2', 1); allowed are pairs (semitones, speed)"),

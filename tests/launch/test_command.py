@@ -25,6 +25,7 @@ COMMAND = '''
     from launch import command
 
     CONFIG = config_flags.DEFINE_config_file('config')
+    OTHER = command.define_config('other', 'config.py:large', 'another')
     TIMES = flags.DEFINE_integer('times', 1, 'how often', lower_bound=1)
 
     def main(argv):
@@ -36,7 +37,7 @@ COMMAND = '''
             print('asleep', flush=True)
             time.sleep(60)
         for _ in command.progress(range(TIMES.value), 'saying'):
-            print(CONFIG.value.train.steps if CONFIG.value else 'nothing')
+            print(CONFIG.value.train.steps if CONFIG.value else OTHER.value.train.steps)
         print('jax' in sys.modules)
 
     if __name__ == '__main__':
@@ -92,6 +93,20 @@ def test_help_begins_with_the_example(folder):
     assert out.index('python -m say --config=config.py --times=3') < out.index('how often')
 
 
+@pytest.mark.parametrize(
+    ('flags', 'steps'),
+    [
+        ([], '7'),
+        (['--other.train.steps=4'], '4'),
+        (['--other=config.py'], '3'),
+        (['--other', 'config.py', '--other.train.steps=4'], '4'),
+    ],
+)
+def test_a_default_config_is_read_unless_another_is_given(folder, flags, steps):
+    status, out, _ = say(folder, *flags)
+    assert (status, out) == (0, f'{steps}\nFalse\n')
+
+
 C = '--config=config.py'
 
 
@@ -114,6 +129,9 @@ C = '--config=config.py'
         ([C, '--config.train.stesp=3'], ['--config.train.stesp=3', 'config.train.steps?']),
         ([C, '--config.trian.steps', '3'], ['--config.trian.steps', 'config.train?']),
         ([C, '--config.zzz=3'], ['--config.zzz=3', 'it has seed, train']),
+        (['--other.zzz=3'], ['--other.zzz=3: other has no', 'it has seed, train']),
+        (['--other.train.x=3'], ['--other.train.x=3: other.train has no']),
+        (['--other=absent.py'], ['--other=absent.py', 'no such file']),
         ([C, '--config.seed.x=3'], ['--config.seed.x=3', 'config.seed', 'single value']),
         ([C, '--config.items=3'], ['--config.items=3', 'it has seed, train']),
         ([C, '--config.train.steps=3.5'], ['--config.train.steps=3.5', 'int']),

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from data_pipeline.records import RATE, Prepared
+from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
 from launch.data_description import (
     NUM_WINDOWS,
@@ -25,9 +26,9 @@ from tests.data_pipeline.prepared_folder import make_prepared, song
 
 @pytest.fixture(scope='module')
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Two songs of 20 and 5 s; in the second only the bass sounds."""
+    """Two songs of 20 and 5 s; in the second only the bass sounds, and the drums, but hardly."""
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, (4, 20 * RATE, 2))
-    stems = {'a': noise, 'b': noise[:, : 5 * RATE] * np.array([1, 0, 0, 0])[:, None, None]}
+    stems = {'a': noise, 'b': noise[:, : 5 * RATE] * np.array([1, 1e-4, 0, 0])[:, None, None]}
     tags = {'bpm': 120.0, 'key': 'C major', 'genre': ['rock', 'pop']}
     instruments = {'bass': ['picked bass'], 'melody': ['flute', 'picked bass']}
     songs = [
@@ -44,7 +45,7 @@ def test_numbers_are_those_of_the_songs(prepared: Prepared):
     assert about.tags['instruments'] == {'picked bass': 2, 'flute': 1}
     assert set(about.tags) == {'genre', 'instruments'}  # bpm and key are numbers of their own
     assert about.measured == {'bpm': 1}
-    assert about.near_silent == {'b': ('drums', 'instrument', 'melody')}
+    assert about.near_silent == {'b': ('drums',)}  # The others are not there.
 
 
 def test_the_table_for_the_terminal(prepared: Prepared):
@@ -53,7 +54,9 @@ def test_the_table_for_the_terminal(prepared: Prepared):
     assert ['train', '1', '0.3', 'min'] in rows
     assert ['all', '2', '0.4', 'min'] in rows
     assert ['drums', '1', '0.3', 'min', '1'] in rows
-    assert 'Heard rather than known: bpm of 1 songs.' not in text  # notes are for the page
+    assert ['melody', '1', '0.3', 'min', '0'] in rows
+    assert '\n  Heard rather than known: bpm of 1 songs.\n' in text
+    assert all(len(line) <= 100 for line in text.splitlines())
     assert length(120.46) == '120.5 h'
 
 
@@ -88,6 +91,13 @@ def test_the_page_has_its_sounds_beside_it(prepared: Prepared, tmp_path: pathlib
     assert 'near silent in this song' in text
     facts = json.loads((page.parent / 'description.json').read_text())
     assert facts['fingerprint'] == prepared.fingerprint
+
+    write_page(prepared, tmp_path / 'page')  # Its own page may be written again.
+    (page.parent / 'description.json').unlink()
+    before = page.read_bytes()
+    with pytest.raises(BadInput, match=r'^--out=.*/page: holds an index.html without a descr'):
+        write_page(prepared, page.parent)
+    assert page.read_bytes() == before
 
     (chosen, start), *_ = random_windows(prepared.songs(), seed=0)
     heard, rate = soundfile.read(page.parent / 'window0-bass.flac')

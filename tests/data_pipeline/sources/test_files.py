@@ -31,7 +31,8 @@ def entry_of(paths: dict[str, list[pathlib.Path]], **fields) -> Entry:
 def test_stems_are_the_sums_of_their_files_in_any_order(lengths, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp('song')
     rng = np.random.default_rng(len(lengths))
-    longest = max(length for _, length in lengths)
+    lengths = [*lengths, ('bass', 4800)]  # The least that a song lasts.
+    longest = 4800
     wanted = np.zeros((len(TRACKS), longest, 2), np.float32)
     paths: dict[str, list[pathlib.Path]] = {}
     for k, (track, length) in enumerate(lengths):
@@ -139,7 +140,21 @@ def test_what_is_no_song_is_refused(tmp_path: pathlib.Path):
     refused(entry_of({'bass': [sound, sound]}), r'a\.wav: named twice for bass')
     missing = entry_of({'bass': [tmp_path / 'none.wav']})
     refused(missing, rf'^{tmp_path}/none\.wav: ')
-    silence = write_sound(tmp_path / 'silence.wav', np.zeros(100, np.float32))
+    silence = write_sound(tmp_path / 'silence.wav', np.zeros(4800, np.float32))
     refused(entry_of({'bass': [silence]}), 'all stems are silent', by_hash=False)
     sound.write_bytes(sound.read_bytes()[:-100])
     refused(entry_of({'bass': [sound]}), r'a\.wav: cut off', by_hash=False)
+
+
+def test_sums_that_are_not_finite_are_refused(tmp_path: pathlib.Path):
+    """Two files of a track near the greatest float; two tracks; a resampling that overflows."""
+    loud = np.where(np.arange(9600) // 50 % 2, 3.3e38, -3.3e38).astype(np.float32)
+    a, b = (write_sound(tmp_path / f'{name}.wav', loud) for name in 'ab')
+    slow = write_sound(tmp_path / 'slow.wav', loud, 44_100)
+    for paths in ({'bass': [a, b]}, {'bass': [a], 'drums': [b]}, {'bass': [slow]}):
+        refused(entry_of(paths), '^/songs/x: its stems add up to samples that are not', False)
+
+
+def test_a_song_of_less_than_a_tenth_of_a_second_is_refused(tmp_path: pathlib.Path):
+    short = write_sound(tmp_path / 'a.wav', sine(100, 0.09))
+    refused(entry_of({'bass': [short]}), r'^/songs/x: 0\.0900 s long; allowed is 0\.1 s', False)

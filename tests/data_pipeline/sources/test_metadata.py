@@ -1,5 +1,6 @@
 """Metadata: read, or refused in one line with the file, what was found and what is allowed."""
 
+import os
 import pathlib
 
 import pytest
@@ -31,14 +32,32 @@ def test_text_json_and_yaml(path: epath.Path):
     assert read_text(path) == 'a:\n- 1\n- true\n- é\n'
 
 
-@pytest.mark.parametrize('text', ['{"a": [1,', '', '[' * 100_000, '{"a": NaN'])
+@pytest.mark.parametrize(
+    'text',
+    ['{"a": [1,', '', '[' * 100_000, '{"a": NaN', '1' * 5000, r'{"a": "\ud800"}', r'{"\udc00": 1}'],
+)
 def test_what_is_no_json_is_refused(path: epath.Path, text: str):
     path.write_text(text)
     refused(read_json, path, 'not JSON')
 
 
 @pytest.mark.parametrize(
-    'text', ['a: [1', '\ta: 1', 'a: b: c', '[' * 100_000, '!!python/object:os.system x', '\x07']
+    'text',
+    [
+        'a: [1',
+        '\ta: 1',
+        'a: b: c',
+        '[' * 100_000,
+        '!!python/object:os.system x',
+        '\x07',
+        "!!int ''",
+        "!!float ''",
+        '!!bool x',
+        '!!timestamp x',
+        '1' * 5000,
+        r'a: "\ud800"',
+        r'"\udc00": 1',
+    ],
 )
 def test_what_is_no_yaml_is_refused(path: epath.Path, text: str):
     path.write_text(text)
@@ -59,6 +78,21 @@ def test_captions_are_lines(path: epath.Path):
     assert captions(path) == ()
     path.write_text('slow  blues\n\n in E \n')
     assert captions(path) == ('slow blues', 'in E')
+
+
+def test_captions_lose_what_cannot_be_seen_and_have_a_length(path: epath.Path):
+    path.write_bytes('\ufeffslow\x07\tblues\x1b[31m\u202e\n\x00\nin \u200bE'.encode())
+    assert captions(path) == ('slow blues[31m', 'in E')
+    path.write_text('x' * 1000 + '\n')
+    assert len(captions(path)[0]) == 1000
+    path.write_text('x\n' + 'x' * 1001)
+    refused(captions, path, 'a caption of 1001 characters; allowed are 1000 a line$')
+
+
+@pytest.mark.parametrize('read', [read_text, read_json, read_yaml, captions])
+def test_a_pipe_is_refused_rather_than_waited_for(path: epath.Path, read):
+    os.mkfifo(path)
+    refused(read, path, 'is a pipe or a device; allowed is a regular file')
 
 
 def test_values_of_the_right_kind():

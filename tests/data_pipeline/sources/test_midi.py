@@ -3,12 +3,14 @@
 import io
 
 import mido
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data_pipeline.sources.midi import (
     DRUM_KIT,
+    MAX_DURATION_S,
     MIN_TEMPO,
     Note,
     beat_times,
@@ -158,3 +160,34 @@ def test_a_cut_midi_file_is_refused():
     data = make_midi(band())
     with pytest.raises(BadInput, match=r'x\.mid'):
         read_midi(data[: len(data) // 2], 'x.mid')
+
+
+def test_a_key_that_there_is_not_is_refused():
+    data = tempo_file([(0, 400_000)], 480)
+    bad = data.replace(b'\xff\x51\x03\x06\x1a\x80', b'\xff\x59\x02\x00\x4d\x00')
+    assert bad != data
+    with pytest.raises(BadInput, match=r'^x\.mid: not a MIDI file that can be read.*key'):
+        read_midi(bad, 'x.mid')
+
+
+def test_whatever_a_broken_file_holds_it_is_read_or_refused_in_one_line():
+    """Bytes at random places of a whole file, from mostly few to many, are others."""
+    whole = bytearray(make_midi(band()))
+    rng = np.random.default_rng(0)
+    said = []
+    for _ in range(300):
+        data = bytearray(whole)
+        for place in rng.integers(len(data), size=rng.integers(1, 12)):
+            data[place] = rng.integers(256)
+        try:
+            read_midi(bytes(data), 'x.mid')
+        except BadInput as error:
+            said.append(str(error))
+    assert said
+    assert not any('\n' in line for line in said)
+
+
+def test_a_file_of_more_than_half_an_hour_is_refused():
+    ticks = int((MAX_DURATION_S + 1) * 960)
+    with pytest.raises(BadInput, match=r'^x\.mid: 1801 s long; allowed is 1800 s$'):
+        read_midi(tempo_file([(0, 500_000)], ticks), 'x.mid')

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import mido
 import numpy as np
 import pytest
 
@@ -107,3 +108,13 @@ def test_a_font_that_is_none_is_refused(tmp_path: pathlib.Path, font: bytes):
             read_font(str(path))
     path.write_bytes(font)
     assert read_font(str(path)) == font
+
+
+def test_a_file_that_renders_to_silence_is_refused(tmp_path: pathlib.Path, font: bytes):
+    down = [
+        mido.Message('control_change', channel=channel, control=7, value=0) for channel in range(16)
+    ]
+    (tmp_path / 'a.mid').write_bytes(make_midi(band(), controls=down))
+    source = MidiFolder(folder=str(tmp_path), font=font)
+    line = refusal(source, by_title(source)['a'])
+    assert line == f'{tmp_path}/a.mid: all stems are silent; needed is one that is not'

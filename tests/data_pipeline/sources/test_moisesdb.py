@@ -171,3 +171,27 @@ def test_a_missing_folder_is_refused(tmp_path: pathlib.Path):
     with pytest.raises(BadInput, match=f'--source=moisesdb:{tmp_path}/x: no such folder'):
         Moisesdb(folder=str(tmp_path / 'x')).entries(None)
     assert Moisesdb(folder=str(tmp_path)).entries(None) == []
+
+
+@pytest.mark.parametrize(
+    ('stem', 'track', 'said'),
+    [
+        ('bass', '../../1-played/bass/b', '../../1-played/bass/b.wav'),
+        ('..', 'b', '..'),
+        ('../1-played/bass', 'b', '../1-played/bass'),
+        ('bass', '/etc/b', '/etc/b.wav'),
+        ('bass', 'a\\b', 'a\\b.wav'),
+        ('bass', 'a\0b', 'a\0b.wav'),
+        ('', 'b', ''),
+        ('bass', 'x' * 300, f'{"x" * 57}...'),
+    ],
+)
+def test_no_song_reads_outside_its_folder(root: pathlib.Path, stem: str, track: str, said: str):
+    tracks = [{'id': track, 'trackType': 'bass guitar', 'extension': 'wav'}]
+    write_song(root / '0-sung', {}, stems=[{'stemName': stem, 'tracks': tracks}])
+    source = Moisesdb(folder=str(root))
+    line = refusal(source, source.entries(None)[0])
+    assert line == (
+        f'{root}/0-sung/data.json: {said!r} is no name of a file in its folder; allowed are up to '
+        '200 bytes without / and \\'
+    )

@@ -161,6 +161,7 @@ BROKEN = {
     'gap': ('stems/S03.flac', 'missing, but metadata.yaml has it as rendered'),
     'field': ('metadata.yaml: S03', "has no 'is_drum'; needed is true or false"),
     'kind': ('metadata.yaml: S01', "'program_num' is 'x'; allowed is a whole number"),
+    'outside': ('metadata.yaml', "'../x' is no name of a file in its folder"),
     'silent': ('', 'no stems'),
     'cut': ('stems/S02.flac', 'cut off'),
     'score': ('all_src.mid', 'not a MIDI file'),
@@ -175,6 +176,8 @@ def test_broken_tracks_are_listed_and_refused(what: str, tmp_path: pathlib.Path)
         del stems['S03']['is_drum']
     if what == 'kind':
         stems['S01']['program_num'] = 'x'
+    if what == 'outside':
+        stems['../x'] = stems['S03']
     if what == 'silent':
         stems = {'S05': stems['S05']}
     write_track(folder, stems)

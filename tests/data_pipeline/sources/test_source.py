@@ -40,6 +40,12 @@ def test_the_constants_that_shape_a_song_are_settings(name: str):
         assert name in source.settings
 
 
+@pytest.mark.parametrize('name', ['files.CEILING', 'audio.RATES', 'containers.SLACK_S'])
+def test_the_constants_that_shape_a_song_of_sound_files_are_settings(name: str):
+    for source in READ:
+        assert name in source.settings
+
+
 @pytest.mark.parametrize('source', [*RENDERED, *READ], ids=lambda source: source.name)
 def test_settings_survive_json_and_sources_a_journey_to_another_process(source: Source):
     settings = json.loads(json.dumps(source.settings, allow_nan=False))

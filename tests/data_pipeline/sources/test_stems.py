@@ -1,5 +1,6 @@
 """Folders of stems: roles by the rules of a config, files one folder deep, captions, hashes."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -29,6 +30,15 @@ from tests.data_pipeline.sources.trees import (
         ('02_bass_DI', 'bass'),
         ('bass drum', 'drums'),
         ('percussion', 'drums'),
+        ('kickdrum', 'drums'),
+        ('HandPerc', 'drums'),
+        ('perc loop', 'drums'),
+        ('PercLoop_2', 'drums'),
+        ('Percy', 'instrument'),
+        ('superclean guitar', 'instrument'),
+        ('SynthLead', 'melody'),
+        ('leadguitar', 'melody'),
+        ('misleading', 'instrument'),
         ('bassoon', 'instrument'),
         ('lead synth', 'melody'),
         ('Vocals', 'melody'),
@@ -139,6 +149,39 @@ def test_folders_inside_count_one_level_deep_and_name_their_files(tmp_path: path
     assert material.tags['instruments'] == {'bass': ['bass'], 'drums': ['kick', 'snare']}
 
 
+def test_files_that_belong_to_no_song_are_listed_as_left_out(tmp_path: pathlib.Path):
+    write_stems(tmp_path, 1)
+    for name in ('b.wav', 'a.wav', '.c.wav', 's0/stems/old/bass.wav', 's0/stems/.old/bass.wav'):
+        write_sound(tmp_path / name, sine(100, 0.5))
+    (tmp_path / 'notes.txt').write_text('no sound')
+    source = Stems(folder=str(tmp_path))
+    entries = by_title(source)
+    assert list(entries) == ['s0', 'a.wav', 'bass.wav']
+    assert not entries['s0'].broken
+    for title, place in (('a.wav', 'a.wav'), ('bass.wav', 's0/stems/old/bass.wav')):
+        assert refusal(source, entries[title]) == (
+            f'{tmp_path}/{place}: in no song, as is each sound file beside it; allowed are '
+            'DIR/SONG/FILE and DIR/SONG/FOLDER/FILE'
+        )
+    assert [entry.title for entry in source.entries(1)] == ['s0']
+
+
+def test_a_link_to_nothing_and_a_pipe_break_their_song(tmp_path: pathlib.Path):
+    write_stems(tmp_path, 2)
+    (tmp_path / 's0/lead.wav').symlink_to(tmp_path / 'gone.wav')
+    os.mkfifo(tmp_path / 's1/lead.wav')
+    source = Stems(folder=str(tmp_path))
+    for title, why in (
+        ('s0', 'missing; needed is the whole song'),
+        ('s1', 'is a pipe or a device; allowed is a regular file'),
+    ):
+        with pytest.raises(BadInput) as error:
+            source.sha256(by_title(source)[title])
+        assert str(error.value) == f'{tmp_path}/{title}/lead.wav: {why}'
+        with pytest.raises(BadInput, match=f'{title}/lead.wav: '):
+            source.load(by_title(source)[title])
+
+
 def test_a_given_prompt_is_used(tmp_path: pathlib.Path):
     write_stems(tmp_path, 1)
     (tmp_path / 's0/prompt.txt').write_text('slow blues\nin E\n')
@@ -169,7 +212,7 @@ def test_broken_songs_are_listed_and_refused(tmp_path: pathlib.Path):
     write_stems(tmp_path, 1)
     (tmp_path / 'empty').mkdir()
     write_sound(tmp_path / 'only a mix/mix.wav', sine(100, 0.1))
-    write_sound(tmp_path / 'silent/bass.wav', np.zeros(100, np.float32))
+    write_sound(tmp_path / 'silent/bass.wav', np.zeros(4800, np.float32))
     cut = write_sound(tmp_path / 'cut/bass.wav', sine(100, 0.1))
     cut.write_bytes(cut.read_bytes()[:-50])
     write_sound(tmp_path / 'latin/bass.wav', sine(100, 0.1))
