@@ -35,6 +35,7 @@ from jen1composer.tracks import TRACKS
 FULL_SCALE = 32768
 BLOCK = 2**16
 ACTIVE_DB = -60.0
+SILENCE_DB = -119.9  # `loudness.rms_db` has -120 for zeros
 NEAR_SILENT = 0.05  # a stem that is active in less of a song's seconds is marked
 NAMES: Mapping[str, Any] = {'id': '', 'title': '', 'split': '', 'version': '', 'prompts': ()}
 FLAC_LEVEL = 0.5  # of 0 to 1; beyond it files hardly shrink and take three times as long
@@ -93,8 +94,12 @@ class Song:
 
     @property
     def near_silent(self) -> tuple[str, ...]:
-        """Tracks that hardly sound: kept, but marked."""
-        return tuple(track for track, share in self.active.items() if share < NEAR_SILENT)
+        """Tracks that are there, yet hardly sound: kept, but marked."""
+        return tuple(
+            track
+            for track, share in self.active.items()
+            if share < NEAR_SILENT and self.rms_db[track] > SILENCE_DB
+        )
 
 
 def song_from_json(value: Mapping[str, Any]) -> Song:

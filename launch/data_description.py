@@ -23,7 +23,6 @@ NUM_WINDOWS = 10
 WINDOW_S = 10.0
 CEILING = 0.99
 MOST_TAGS = 12
-SILENCE_DB = -119.9  # `loudness.rms_db` has -120 for zeros.
 NOT_COUNTED = ('bpm', 'key', 'gain_db')  # numbers, shown as charts or not at all
 
 
@@ -65,14 +64,9 @@ def describe(prepared: Prepared) -> Description:
         summary=manifest.summary,
         tags={name: dict(_most_frequent(tags[name])) for name in sorted(tags)},
         measured=dict(sorted(measured.items())),
-        near_silent={song.id: hardly for song in songs if (hardly := hardly_sounding(song))},
+        near_silent={song.id: song.near_silent for song in songs if song.near_silent},
         quarantined=manifest.quarantined,
     )
-
-
-def hardly_sounding(song: Song) -> tuple[str, ...]:
-    """The tracks that are near silent but not plain silence: those that a song has, so to speak."""
-    return tuple(track for track in song.near_silent if song.rms_db[track] > SILENCE_DB)
 
 
 def tables(about: Description) -> list[Table]:
@@ -83,9 +77,8 @@ def tables(about: Description) -> list[Table]:
         for split, part in ((split, summary['splits'][split]) for split in SPLITS)
     ]
     total = ['all', f'{summary["songs"]}', length(summary['hours'])]
-    hardly = collections.Counter(name for names in about.near_silent.values() for name in names)
     tracks = [
-        [name, f'{part["songs"]}', length(part['hours']), f'{hardly[name]}']
+        [name, f'{part["songs"]}', length(part['hours']), f'{part["near_silent"]}']
         for name, part in summary['tracks'].items()
     ]
     spreads = [
@@ -210,7 +203,7 @@ def _window(prepared: Prepared, song: Song, start: int, out: epath.Path, number:
         file, picture = f'window{number}-{name}.flac', f'window{number}-{name}.png'
         write_flac(out / file, audio, bits=16)
         (out / picture).write_bytes(spectrogram_png(audio))
-        mark = 'near silent in this song' if name in hardly_sounding(song) else ''
+        mark = 'near silent in this song' if name in song.near_silent else ''
         sounds.append(
             Sound(label=name, file=file, picture=picture, note=mark, whole_width=name == 'mix')
         )

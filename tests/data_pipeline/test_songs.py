@@ -72,10 +72,12 @@ def test_levels_are_measured(tmp_path: pathlib.Path):
     written = write_song(tmp_path, song('x'), stems)
     assert written.rms_db == {'bass': -120, 'drums': -20, 'instrument': -22.0, 'melody': -43}
     assert written.active == {'bass': 0, 'drums': 1, 'instrument': 0.05, 'melody': 0.5}
-    assert written.near_silent == ('bass',)
+    assert written.near_silent == ()  # A track that is not there at all is not marked.
+    rare = {**written.active, 'instrument': 0.04, 'bass': 0.0}
+    assert dataclasses.replace(written, active=rare).near_silent == ('instrument',)
     silent = write_song(tmp_path, song('s'), 0 * stems)
     assert silent.loudness_lufs is None
-    assert silent.near_silent == TRACKS
+    assert silent.near_silent == ()
 
 
 def test_loudness_is_of_the_mix(tmp_path: pathlib.Path):
