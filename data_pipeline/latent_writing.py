@@ -211,18 +211,28 @@ def _require_all(out: epath.Path, names: Sequence[str], hosts: int) -> None:
 
 
 def _claim(out: epath.Path, manifest: LatentManifest, mine: Callable[[str], bool]) -> None:
-    """Notes in `out` what encodes into it; refuses a folder that something else encoded into."""
+    """Notes in `out` what encodes into it; refuses a folder that something else encoded into.
+
+    What is refused is left as it was. Hosts may begin at once: what one has written is known to the
+    others, and what the folder says in the end must be what each of them says.
+    """
     path = out / _ORIGIN
-    if not path.exists():
-        refuse_foreign(out, (CLIPS,), 'latents')
-    open_folder(out, mine)
-    (out / CLIPS).mkdir(exist_ok=True)
     # By way of JSON, which knows no tuples.
     described = json.loads(json.dumps(dataclasses.asdict(manifest)))
     origin = {key: described[key] for key in _NEVER_CHANGES}
-    if not path.exists():
+    noted = path.exists()
+    if noted:
+        _check_origin(path, origin)
+    else:
+        refuse_foreign(out, (CLIPS, _ORIGIN, *_ABOUT_ALL), 'latents')
+    open_folder(out, mine)
+    (out / CLIPS).mkdir(exist_ok=True)
+    if not noted:
         write_json(path, origin)
-        return
+        _check_origin(path, origin)
+
+
+def _check_origin(path: epath.Path, origin: Mapping[str, Any]) -> None:
     try:
         found = dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -230,6 +240,6 @@ def _claim(out: epath.Path, manifest: LatentManifest, mine: Callable[[str], bool
     for key, value in origin.items():
         if found.get(key) != value:
             raise BadInput(
-                f'{out}: holds latents whose {key} is {found.get(key)}, not {value}; '
+                f'{path.parent}: holds latents whose {key} is {found.get(key)}, not {value}; '
                 'encode into another folder'
             )

@@ -4,12 +4,13 @@ import dataclasses
 import itertools
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from data_pipeline import record_files
+from data_pipeline import latent_writing, record_files
 from data_pipeline.latent_records import clip_starts, pack, read_header
 from data_pipeline.latents import Latents
 from data_pipeline.record_files import write_records
@@ -377,3 +378,38 @@ def test_what_a_killed_run_left_aside_is_swept(prepared, tmp_path):
         (tmp_path / name).write_text('{')
     small.write(tmp_path, prepared)
     assert not list(tmp_path.rglob('*.aside'))
+
+
+def test_a_refused_command_touches_nothing(prepared, tmp_path):
+    small.write(tmp_path, prepared)
+    for name in ('songs.jsonl.9999999-1.aside', 'clips/a.array_record.9999999-1.aside'):
+        (tmp_path / name).write_text('{')
+    before = {path: path.stat() for path in tmp_path.rglob('*')}
+    with pytest.raises(BadInput, match='autoencoder_fingerprint is ae, not two'):
+        small.write(tmp_path, prepared, autoencoder_fingerprint='two')
+    assert {path: path.stat() for path in tmp_path.rglob('*')} == before
+
+
+def test_what_a_host_that_began_at_once_has_written_is_not_foreign(prepared, tmp_path, monkeypatch):
+    """It has written its origin between our look for it and our look at the folder."""
+    whole = small.write(tmp_path / 'whole', prepared)
+    out = tmp_path / 'out'
+    refuse = latent_writing.refuse_foreign
+
+    def other_is_first(folder, *about):
+        shutil.copytree(tmp_path / 'whole', out)
+        refuse(folder, *about)
+
+    monkeypatch.setattr(latent_writing, 'refuse_foreign', other_is_first)
+    assert small.write(out, prepared).manifest == whole.manifest
+
+
+def test_a_host_that_noted_another_origin_at_once_is_told(prepared, tmp_path, monkeypatch):
+    write_json = latent_writing.write_json
+
+    def other_is_last(path, value):
+        write_json(path, value | {'max_tokens': 99})
+
+    monkeypatch.setattr(latent_writing, 'write_json', other_is_last)
+    with pytest.raises(BadInput, match='max_tokens is 99, not 12; encode into another folder'):
+        small.encode_folder(tmp_path, prepared)
