@@ -83,7 +83,9 @@ def read_text(path: epath.Path, *, remedy: str, cache: str | None = None) -> Tex
         return TextTables(
             **{name: array.view(np.ndarray) for name, array in mapped.items()} | small
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except BadInput:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f'{path}: missing, cut off or damaged ({error}); {remedy}') from error
 
 
