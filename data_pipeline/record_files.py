@@ -42,6 +42,15 @@ def write_records(path: epath.Path, records: Iterable[bytes]) -> None:
             raise OSError(f'{path}: not all was written; is the disk full?')
 
 
+def is_whole(path: epath.Path, num_records: int) -> bool:
+    """Whether a local file holds so many records, by its own count of them."""
+    try:
+        found = ArrayRecordReader(os.fspath(path), options=READER_OPTIONS).num_records()
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return found == num_records
+
+
 class _DamagedError(Exception):
     """What is wrong with a file, or with its copy."""
 

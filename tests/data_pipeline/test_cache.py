@@ -17,7 +17,7 @@ from data_pipeline.cache import default_cache, local, writing
 from data_pipeline.json_lines import JsonLines, write_json_lines
 from data_pipeline.latents import Latents
 from data_pipeline.record_files import RecordFiles, write_records
-from data_pipeline.text_tables import read_text
+from data_pipeline.text_tables import TextOrigin, read_text
 from jen1composer.errors import BadInput
 from tests.data_pipeline import latent_folder as small
 
@@ -240,6 +240,9 @@ def test_a_change_within_a_second_is_seen(source, folder):
     assert local(source, str(folder)) != first
 
 
+OF = TextOrigin(num_tracks=4, num_prompts=4, prompts_sha256='', text_fingerprint='', max_tokens=12)
+
+
 def no_room(read, write, length=0):
     """As on a disk that has no room for the last byte."""
 
@@ -274,7 +277,7 @@ def test_trouble_of_the_cache_is_told_as_that(tmp_path, folder, monkeypatch, tro
     for use in (
         lambda: files[0],
         lambda: JsonLines(here / 'songs.jsonl', '', remedy='again', cache=str(folder)),
-        lambda: read_text(here / 'text.safetensors', remedy='again', cache=str(folder)),
+        lambda: read_text(here / 'text.safetensors', OF, remedy='again', cache=str(folder)),
         lambda: Latents(here, cache=str(folder)),
     ):
         with pytest.raises(BadInput, match=said):
