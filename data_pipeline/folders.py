@@ -2,7 +2,8 @@
 
 1. What is written, is written aside, as `<name>.<process>-<thread>.aside`, and renamed: under its
    name it is whole.
-2. What a killed run left aside is swept when the next one begins.
+2. What a killed run left aside is swept when the next one begins; what a process of this host that
+   is alive writes is not.
 3. Nothing is written among files of another origin: a mistyped `--out` costs nobody their work.
 """
 
@@ -10,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -72,7 +74,8 @@ def refuse_foreign(folder: epath.Path, known: Collection[str], kind: str) -> Non
 def open_folder(folder: epath.Path, mine: Callable[[str], bool] = lambda name: True) -> None:
     """Makes the folder `--out` and sweeps it and the folders in it.
 
-    Of what lies aside only files whose name `mine` knows are swept: others may be at work too.
+    Of what lies aside only files whose name `mine` knows are swept, and of these not what another
+    living process of this host writes: others may be at work too.
     Raises BadInput if it cannot be made.
     """
     try:
@@ -82,9 +85,24 @@ def open_folder(folder: epath.Path, mine: Callable[[str], bool] = lambda name: T
             f'--out={folder}: cannot be made ({error.strerror}); allowed is a folder'
         ) from error
     for path in [path for depth in ('', '*/', '*/*/') for path in folder.glob(f'{depth}*.aside')]:
-        if not mine(path.name.rsplit('.', 2)[0]):
+        if not mine(path.name.rsplit('.', 2)[0]) or _is_being_written(path.name):
             continue
         if path.is_dir():
             path.rmtree()
         else:
             path.unlink(missing_ok=True)
+
+
+def _is_being_written(name: str) -> bool:
+    """Whether the process that `aside` put into a name is another one and alive, on this host."""
+    found = re.search(r'\.([1-9]\d*)-\d+\.aside$', name)
+    # In a container a killed run often had the number that this one has.
+    if found is None or int(found[1]) == os.getpid():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # It is somebody else's.
+        return True
+    return True

@@ -1,13 +1,15 @@
 """Encodes prepared music into a folder of latents (`latents`), on one host or on many.
 
 1. Which clip is in which shard follows from the prepared songs alone (`latent_records.Layout`).
-2. A shard is written aside and renamed: under its name it is whole. An encoding that was killed
-   goes on at the first shard that is missing.
+2. A shard is written aside and renamed. An encoding that was killed goes on at the first shard that
+   is missing; one that was cut since is made again. A text table that is there and of the same
+   prompts is kept.
 3. Host h of H encodes the shards h, h + H, ...; host 0 writes what is about all of them, last.
 
 The encoder is handed in: no model is known here.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from data_pipeline.cache import is_remote
 from data_pipeline.folders import open_folder, refuse_foreign, write_json
 from data_pipeline.json_lines import write_json_lines
 from data_pipeline.latent_records import Layout, clip_starts, pack
@@ -27,11 +30,13 @@ from data_pipeline.latents import (
     TEXT,
     EncodedSong,
     LatentManifest,
+    read_latent_manifest,
+    text_origin,
 )
-from data_pipeline.record_files import write_records
+from data_pipeline.record_files import is_whole, write_records
 from data_pipeline.records import Prepared
 from data_pipeline.songs import Song
-from data_pipeline.text_tables import EncodeText, write_text
+from data_pipeline.text_tables import EncodeText, text_sha256, write_text
 from jen1composer.errors import BadInput, RunFailed, require
 
 CLIPS_PER_SHARD = 64
@@ -97,8 +102,8 @@ def write_latents(
       The manifest, on host 0; on other hosts None.
 
     Raises:
-      BadInput: `out` is no folder, or holds latents of another origin (autoencoder, data, text
-        encoder, ...) or files that are no latents.
+      BadInput: a song has no prompt; `out` is no folder, or holds latents of another origin
+        (autoencoder, data, text encoder, ...) or files that are no latents.
       RunFailed: host 0 is done, but other hosts have not yet written their shards.
     """
     require(clips_per_shard >= 1, 'clips_per_shard', clips_per_shard, 'is 1 or more')
@@ -107,6 +112,13 @@ def write_latents(
     require(0 <= host < hosts, 'host', host, f'are 0 to {hosts - 1}, the hosts')
     out = epath.Path(out)
     songs = prepared.songs()
+    for song in songs:
+        require(
+            bool(song.prompts),
+            f'{prepared.folder}: prompts of {song.id}',
+            song.prompts,
+            'is one or more',
+        )
     prompts = sorted({prompt for song in songs for prompt in song.prompts})
     num_frames = np.array([-(-song.num_samples // hop_samples) for song in songs])
     layout = Layout(
@@ -132,6 +144,7 @@ def write_latents(
         augmentation=dict(augmentation or {}),
         songs_sha256='',
         prompts_sha256='',
+        text_sha256='',
         shard_bytes=(),
     )
     mine = range(host, layout.num_shards, hosts)
@@ -141,7 +154,8 @@ def write_latents(
         return hosts == 1 or name in names or (host == 0 and name in _ABOUT_ALL)
 
     _claim(out, manifest, is_mine)
-    todo = [shard for shard in mine if not (out / CLIPS / layout.names[shard]).exists()]
+    there = _whole_shards(out, layout, mine)
+    todo = [shard for shard in mine if shard not in there]
     total, done = int(layout.num_records[todo].sum()), 0
 
     def records(shard: int) -> Iterator[bytes]:
@@ -169,7 +183,6 @@ def write_latents(
         return None
     _require_all(out, layout.names, hosts)
 
-    write_text(out / TEXT, prepared.tracks, prompts, encode_text_states)
     row = {prompt: number for number, prompt in enumerate(prompts)}
     manifest = dataclasses.replace(
         manifest,
@@ -182,6 +195,12 @@ def write_latents(
         ),
         prompts_sha256=write_json_lines(out / PROMPTS, prompts),
         shard_bytes=tuple((out / CLIPS / name).stat().length for name in layout.names),
+    )
+    origin = text_origin(manifest, len(prompts))
+    manifest = dataclasses.replace(
+        manifest,
+        text_sha256=text_sha256(out / TEXT, origin)
+        or write_text(out / TEXT, prepared.tracks, prompts, encode_text_states, origin),
     )
     write_json(out / MANIFEST, dataclasses.asdict(manifest))
     return manifest
@@ -198,8 +217,29 @@ def _described(song: Song, num_frames: int, row: Mapping[str, int]) -> dict[str,
     return dataclasses.asdict(encoded)
 
 
+def _whole_shards(out: epath.Path, layout: Layout, mine: Sequence[int]) -> set[int]:
+    """Which of the shards `mine` are there and whole.
+
+    By the sizes that a manifest noted, where there is one, and here by the count of records too.
+    """
+    names, there = layout.names, _listed(out)
+    found = {shard for shard in mine if names[shard] in there}
+    with contextlib.suppress(BadInput):
+        noted = read_latent_manifest(out).shard_bytes
+        found = {k for k in found if (out / CLIPS / names[k]).stat().length == noted[k]}
+    if is_remote(out):
+        return found
+    return {k for k in found if is_whole(out / CLIPS / names[k], int(layout.num_records[k]))}
+
+
+def _listed(out: epath.Path) -> set[str]:
+    """The names of the shards: in a bucket there is no folder before something lies in it."""
+    folder = out / CLIPS
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
 def _require_all(out: epath.Path, names: Sequence[str], hosts: int) -> None:
-    there = {path.name for path in (out / CLIPS).iterdir()}
+    there = _listed(out)
     missing = [shard for shard, name in enumerate(names) if name not in there]
     if missing:
         more = f' and {len(missing) - 1} more' if len(missing) > 1 else ''
@@ -211,18 +251,28 @@ def _require_all(out: epath.Path, names: Sequence[str], hosts: int) -> None:
 
 
 def _claim(out: epath.Path, manifest: LatentManifest, mine: Callable[[str], bool]) -> None:
-    """Notes in `out` what encodes into it; refuses a folder that something else encoded into."""
+    """Notes in `out` what encodes into it; refuses a folder that something else encoded into.
+
+    What is refused is left as it was. Hosts may begin at once: what one has written is known to the
+    others, and what the folder says in the end must be what each of them says.
+    """
     path = out / _ORIGIN
-    if not path.exists():
-        refuse_foreign(out, (CLIPS,), 'latents')
-    open_folder(out, mine)
-    (out / CLIPS).mkdir(exist_ok=True)
     # By way of JSON, which knows no tuples.
     described = json.loads(json.dumps(dataclasses.asdict(manifest)))
     origin = {key: described[key] for key in _NEVER_CHANGES}
-    if not path.exists():
+    noted = path.exists()
+    if noted:
+        _check_origin(path, origin)
+    else:
+        refuse_foreign(out, (CLIPS, _ORIGIN, *_ABOUT_ALL), 'latents')
+    open_folder(out, mine)
+    (out / CLIPS).mkdir(exist_ok=True)
+    if not noted:
         write_json(path, origin)
-        return
+        _check_origin(path, origin)
+
+
+def _check_origin(path: epath.Path, origin: Mapping[str, Any]) -> None:
     try:
         found = dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -230,6 +280,6 @@ def _claim(out: epath.Path, manifest: LatentManifest, mine: Callable[[str], bool
     for key, value in origin.items():
         if found.get(key) != value:
             raise BadInput(
-                f'{out}: holds latents whose {key} is {found.get(key)}, not {value}; '
+                f'{path.parent}: holds latents whose {key} is {found.get(key)}, not {value}; '
                 'encode into another folder'
             )

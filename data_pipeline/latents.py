@@ -22,7 +22,7 @@ from data_pipeline.json_lines import JsonLines
 from data_pipeline.latent_records import Layout, Origin, frame_rate, unpack
 from data_pipeline.record_files import RecordFiles
 from data_pipeline.songs import digest
-from data_pipeline.text_tables import read_text
+from data_pipeline.text_tables import TextOrigin, read_text
 from jen1composer.errors import BadInput
 
 VERSION = 3
@@ -70,6 +70,7 @@ class LatentManifest:
     augmentation: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what made them
     songs_sha256: str
     prompts_sha256: str
+    text_sha256: str
     shard_bytes: tuple[int, ...]
 
     @property
@@ -92,6 +93,17 @@ class LatentManifest:
             frame_rate=self.frame_rate,
             shape=(len(self.tracks), self.clip_frames, self.channels),
         )
+
+
+def text_origin(manifest: LatentManifest, num_prompts: int) -> TextOrigin:
+    """What the folder's token states are of."""
+    return TextOrigin(
+        num_tracks=len(manifest.tracks),
+        num_prompts=num_prompts,
+        prompts_sha256=manifest.prompts_sha256,
+        text_fingerprint=manifest.text_fingerprint,
+        max_tokens=manifest.max_tokens,
+    )
 
 
 class Latents:
@@ -176,13 +188,14 @@ class Latents:
             return unpack(data, self._origin)
         except (BadInput, ValueError) as error:
             path = self.records.path(self.records.file_of(record))
-            raise BadInput(f'{path}: {error}; {REMEDY}') from error
+            raise BadInput(f'{path}: {error}; delete it and {REMEDY}') from error
 
     def _lines(self, name: str, sha256: str) -> JsonLines:
         return JsonLines(self.folder / name, sha256, remedy=REMEDY, cache=self._cache)
 
     def _read_text(self) -> Any:
-        return read_text(self.folder / TEXT, remedy=REMEDY, cache=self._cache)
+        origin = text_origin(self.manifest, len(self.prompts))
+        return read_text(self.folder / TEXT, origin, remedy=REMEDY, cache=self._cache)
 
     def _check_shards(self) -> None:
         """Raises BadInput where a shard is missing: one look at the folder, not one at each."""

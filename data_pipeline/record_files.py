@@ -1,7 +1,8 @@
 """Records of many ArrayRecord files as one sequence.
 
 1. How many records a file holds is known beforehand, so nothing is opened before it is read.
-2. A file is made local when it is first read (`cache`), and checked: its length, its records.
+2. A file is made local when it is first read (`cache`), and checked: its length, its records. A
+   copy that is damaged is made once more before its source is called damaged.
 3. The files used last are kept open, `OPEN_FILES` of them: there may be more than a process may
    have open. One that is closed while another thread reads it stays open until that is done.
 """
@@ -16,7 +17,7 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 from etils import epath
 
-from data_pipeline.cache import local, writing
+from data_pipeline.cache import is_copied, local, writing
 from jen1composer.errors import BadInput
 
 # Read at random: each record by itself, nothing ahead.
@@ -39,6 +40,19 @@ def write_records(path: epath.Path, records: Iterable[bytes]) -> None:
         writer.close()
         if unfinished.stat().st_size < num_bytes:
             raise OSError(f'{path}: not all was written; is the disk full?')
+
+
+def is_whole(path: epath.Path, num_records: int) -> bool:
+    """Whether a local file holds so many records, by its own count of them."""
+    try:
+        found = ArrayRecordReader(os.fspath(path), options=READER_OPTIONS).num_records()
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return found == num_records
+
+
+class _DamagedError(Exception):
+    """What is wrong with a file, or with its copy."""
 
 
 class RecordFiles(Sequence[bytes]):
@@ -82,11 +96,16 @@ class RecordFiles(Sequence[bytes]):
             raise IndexError(record)
         file = self.file_of(record)
         position = record - (int(self._ends[file - 1]) if file else 0)
-        reader = self._reader(file)
         try:
-            return reader.read([position])[0]
-        except (OSError, RuntimeError, ValueError, IndexError) as error:
-            raise self._damaged(file, error) from error
+            return self._read(file, position)
+        except _DamagedError as error:
+            if not is_copied(self.path(file), self._cache):
+                raise self._refused(file, error) from error
+        self._drop_copy(file)
+        try:
+            return self._read(file, position)
+        except _DamagedError as error:
+            raise self._refused(file, error) from error
 
     def __iter__(self) -> Iterator[bytes]:
         return (self[record] for record in range(len(self)))
@@ -98,29 +117,40 @@ class RecordFiles(Sequence[bytes]):
     def path(self, file: int) -> epath.Path:
         return self.folder / self.names[file]
 
-    def _open(self, file: int) -> Any:
+    def _read(self, file: int, position: int) -> bytes:
         try:
-            if file not in self._local:  # Asked once: far away, even that takes long.
-                self._local[file] = local(self.path(file), self._cache)
-            path = self._local[file]
-            found = path.stat().st_size
-            if self._num_bytes is not None and found != self._num_bytes[file]:
-                raise OSError(f'{found} bytes of {self._num_bytes[file]}')
-            reader = ArrayRecordReader(os.fspath(path), options=READER_OPTIONS)
-            expected = int(self._ends[file] - (self._ends[file - 1] if file else 0))
-            if reader.num_records() != expected:
-                raise OSError(f'{reader.num_records()} records of {expected}')
+            return self._reader(file).read([position])[0]
+        except BadInput:
+            raise
         except FileNotFoundError as error:
             raise BadInput(f'{self.path(file)}: missing; {self._remedy}') from error
-        except (OSError, RuntimeError, ValueError) as error:  # The last two are array_record's.
-            raise self._damaged(file, error) from error
+        except (OSError, RuntimeError, ValueError, IndexError) as error:  # array_record's but one.
+            raise _DamagedError(' '.join(str(error).split())[:120]) from error
+
+    def _open(self, file: int) -> Any:
+        if file not in self._local:  # Asked once: far away, even that takes long.
+            self._local[file] = local(self.path(file), self._cache)
+        path = self._local[file]
+        found = path.stat().st_size
+        if self._num_bytes is not None and found != self._num_bytes[file]:
+            raise OSError(f'{found} bytes of {self._num_bytes[file]}')
+        reader = ArrayRecordReader(os.fspath(path), options=READER_OPTIONS)
+        expected = int(self._ends[file] - (self._ends[file - 1] if file else 0))
+        if reader.num_records() != expected:
+            raise OSError(f'{reader.num_records()} records of {expected}')
         return reader
 
-    def _damaged(self, file: int, error: Exception) -> BadInput:
-        reason = ' '.join(str(error).split())[:120]
-        return BadInput(
-            f'{self.path(file)}: cut off or damaged ({reason}); delete it and {self._remedy}'
-        )
+    def _drop_copy(self, file: int) -> None:
+        copy = self._local.pop(file, None)
+        if copy is not None:
+            copy.unlink(missing_ok=True)
+        self._reader.cache_clear()
+
+    def _refused(self, file: int, error: Exception) -> BadInput:
+        path, copy = self.path(file), self._local.get(file)
+        copied = copy is not None and is_copied(path, self._cache)
+        also = f', and so is its new copy {copy}' if copied else ''
+        return BadInput(f'{path}: cut off or damaged ({error}){also}; delete it and {self._remedy}')
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ('_reader', '_local')}

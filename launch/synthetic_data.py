@@ -69,6 +69,7 @@ def noise_latents(
 class _Silence:
     """As much of a prepared folder as is encoded: songs of silence that take no room."""
 
+    folder = SOURCE
     fingerprint = SOURCE
     tracks = TRACKS
 

@@ -1,5 +1,6 @@
 """Local files: copies that are whole and of the newest source, and folders far away."""
 
+import errno
 import hashlib
 import os
 import pathlib
@@ -11,10 +12,12 @@ import pytest
 from etils import epath
 
 from data_pipeline import cache as cache_module
+from data_pipeline import record_files
 from data_pipeline.cache import default_cache, local, writing
 from data_pipeline.json_lines import JsonLines, write_json_lines
 from data_pipeline.latents import Latents
 from data_pipeline.record_files import RecordFiles, write_records
+from data_pipeline.text_tables import TextOrigin, read_text
 from jen1composer.errors import BadInput
 from tests.data_pipeline import latent_folder as small
 
@@ -82,6 +85,7 @@ def test_what_did_not_come_whole_is_not_taken(source, folder, monkeypatch):
     monkeypatch.setattr(cache_module.shutil, 'copyfileobj', half_of)
     with pytest.raises(OSError, match=r'a\.array_record: 1000 bytes came of 300000'):
         local(source, str(folder))
+    assert not list(folder.iterdir())
     monkeypatch.undo()
     assert local(source, str(folder)).read_bytes() == source.read_bytes()
     assert len(list(folder.iterdir())) == 1
@@ -92,7 +96,7 @@ import os, shutil, sys
 from data_pipeline import cache
 if sys.argv[3] == 'dies':
   def half_of(read, write, length):
-    write.write(read.read()[:1000]); write.flush()
+    write.write(read.read()[:1000])
     os.kill(os.getpid(), 9)
   cache.shutil.copyfileobj = half_of
 else:
@@ -219,3 +223,103 @@ def test_local_latents_are_copied_too_where_a_cache_is_named(folder, tmp_path):
         path.write_bytes(bytes(stat.st_size))
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert list(again.records) == records
+
+
+def test_a_file_is_copied_once_under_whatever_name_it_is_asked_for(source, folder, monkeypatch):
+    copy = local(source, str(folder))
+    (source.parent / 'link').symlink_to(source.parent)
+    assert local(source.parent / 'link' / source.name, str(folder)) == copy
+    monkeypatch.chdir(source.parent)
+    assert local(source.name, str(folder)) == copy
+
+
+def test_a_change_within_a_second_is_seen(source, folder):
+    os.utime(source, ns=(0, 5_000_000_000))
+    first = local(source, str(folder))
+    os.utime(source, ns=(0, 5_000_000_001))
+    assert local(source, str(folder)) != first
+
+
+OF = TextOrigin(num_tracks=4, num_prompts=4, prompts_sha256='', text_fingerprint='', max_tokens=12)
+
+
+def no_room(read, write, length=0):
+    """As on a disk that has no room for the last byte."""
+
+    class Full:
+        def write(self, block):
+            return len(block) - 1
+
+    write._file = Full()
+    write.write(read.read())
+
+
+@pytest.mark.parametrize('trouble', ['file', 'read only', 'full'])
+def test_trouble_of_the_cache_is_told_as_that(tmp_path, folder, monkeypatch, trouble):
+    here = tmp_path / 'here'
+    small.write(here, small.prepare(tmp_path / 'data'))
+    said = 'No space left on device'
+    if trouble == 'file':
+        folder.write_text('no folder')
+        said = 'Not a directory'
+    elif trouble == 'read only':
+
+        def refused(*_, **__):
+            raise PermissionError(errno.EACCES, 'Permission denied')
+
+        monkeypatch.setattr(pathlib.Path, 'mkdir', refused)
+        said = 'Permission denied'
+    else:
+        monkeypatch.setattr(cache_module.shutil, 'copyfileobj', no_room)
+    files = RecordFiles(here / 'clips', ['x'], [1], remedy='again', cache=str(folder))
+    (here / 'clips' / 'x').write_text('never looked at')
+    said = rf'^cache: {folder}: {said}; allowed is a writable folder with room$'
+    for use in (
+        lambda: files[0],
+        lambda: JsonLines(here / 'songs.jsonl', '', remedy='again', cache=str(folder)),
+        lambda: read_text(here / 'text.safetensors', OF, remedy='again', cache=str(folder)),
+        lambda: Latents(here, cache=str(folder)),
+    ):
+        with pytest.raises(BadInput, match=said):
+            use()
+    assert trouble == 'file' or not folder.exists() or not list(folder.iterdir())
+
+
+def test_a_damaged_copy_is_made_again_and_a_damaged_source_is_named(tmp_path, folder):
+    records = [os.urandom(5000) for _ in range(3)]
+    path = epath.Path(tmp_path / 'a')
+    write_records(path, records)
+    opened = RecordFiles(tmp_path, ['a'], [3], remedy='do it again', cache=str(folder))
+    assert list(opened) == records
+    copy = local(path, str(folder))
+    copy.write_bytes(bytes(copy.stat().st_size))
+    files = RecordFiles(tmp_path, ['a'], [3], remedy='do it again', cache=str(folder))
+    assert list(files) == records
+    path.write_bytes(bytes(path.stat().length))
+    files = RecordFiles(tmp_path, ['a'], [3], remedy='do it again', cache=str(folder))
+    said = rf'^{path}: cut off or damaged \(.*\), and so is its new copy {folder}/\w+-a; delete it'
+    with pytest.raises(BadInput, match=said):
+        files[0]
+
+
+def test_another_number_of_records_is_damage(tmp_path):
+    write_records(epath.Path(tmp_path / 'a'), [b'one', b'two'])
+    with pytest.raises(BadInput, match=r'a: cut off or damaged \(2 records of 3\); delete it and'):
+        RecordFiles(tmp_path, ['a'], [3], remedy='do it again')[0]
+
+
+def test_a_disk_that_loses_bytes_is_told(tmp_path, monkeypatch):
+    class Loses:
+        def __init__(self, path, options):
+            self._path = pathlib.Path(path)
+
+        def write(self, record):
+            self._path.write_bytes(record[:10])
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(record_files, 'ArrayRecordWriter', Loses)
+    with pytest.raises(OSError, match='a: not all was written; is the disk full'):
+        write_records(epath.Path(tmp_path / 'a'), [bytes(1000)])
+    assert not (tmp_path / 'a').exists()

@@ -1,15 +1,17 @@
 """Latents on disk: what is read is what was encoded, and only what belongs together."""
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from data_pipeline import record_files
+from data_pipeline import latent_writing, record_files
 from data_pipeline.latent_records import clip_starts, pack, read_header
 from data_pipeline.latents import Latents
 from data_pipeline.record_files import write_records
@@ -123,6 +125,9 @@ def test_each_text_is_stored_once_and_the_prefix_row_is_the_task_id(tmp_path):
         np.testing.assert_array_equal(latents.text.prefix[task], states[0, :length])
         np.testing.assert_array_equal(latents.text.prefix_mask[task], mask[0, :length])
         assert not mask[0, length:].any()  # nothing was cut
+    assert len(latents.text.prefix) == len(latents.text.prefix_mask) == 16
+    assert not latents.text.prefix[0].any()  # no task
+    assert not latents.text.prefix_mask[0].any()
     for row, prompt in enumerate(latents.prompts):
         states, mask = small.encode_text([prompt])
         np.testing.assert_array_equal(latents.text.prompt[row], states[0])
@@ -277,7 +282,9 @@ def test_records_of_another_autoencoder_among_ours_are_refused_by_file(prepared,
     )
     opened = Latents(tmp_path)
     opened.read(0, 0)
-    with pytest.raises(BadInput, match=rf'{name}: holds latents whose autoencoder is xx, not ae'):
+    with pytest.raises(
+        BadInput, match=rf'{name}: holds latents whose autoencoder is xx, not ae; delete it'
+    ):
         opened.read(1, 0)
 
 
@@ -377,3 +384,113 @@ def test_what_a_killed_run_left_aside_is_swept(prepared, tmp_path):
         (tmp_path / name).write_text('{')
     small.write(tmp_path, prepared)
     assert not list(tmp_path.rglob('*.aside'))
+
+
+def test_a_refused_command_touches_nothing(prepared, tmp_path):
+    small.write(tmp_path, prepared)
+    for name in ('songs.jsonl.9999999-1.aside', 'clips/a.array_record.9999999-1.aside'):
+        (tmp_path / name).write_text('{')
+    before = {path: path.stat() for path in tmp_path.rglob('*')}
+    with pytest.raises(BadInput, match='autoencoder_fingerprint is ae, not two'):
+        small.write(tmp_path, prepared, autoencoder_fingerprint='two')
+    assert {path: path.stat() for path in tmp_path.rglob('*')} == before
+
+
+def test_what_a_host_that_began_at_once_has_written_is_not_foreign(prepared, tmp_path, monkeypatch):
+    """It has written its origin between our look for it and our look at the folder."""
+    whole = small.write(tmp_path / 'whole', prepared)
+    out = tmp_path / 'out'
+    refuse = latent_writing.refuse_foreign
+
+    def other_is_first(folder, *about):
+        shutil.copytree(tmp_path / 'whole', out)
+        refuse(folder, *about)
+
+    monkeypatch.setattr(latent_writing, 'refuse_foreign', other_is_first)
+    assert small.write(out, prepared).manifest == whole.manifest
+
+
+def test_a_host_that_noted_another_origin_at_once_is_told(prepared, tmp_path, monkeypatch):
+    write_json = latent_writing.write_json
+
+    def other_is_last(path, value):
+        write_json(path, value | {'max_tokens': 99})
+
+    monkeypatch.setattr(latent_writing, 'write_json', other_is_last)
+    with pytest.raises(BadInput, match='max_tokens is 99, not 12; encode into another folder'):
+        small.encode_folder(tmp_path, prepared)
+
+
+def test_a_text_table_that_fits_is_kept_and_one_that_does_not_is_made_again(prepared, tmp_path):
+    whole = small.write(tmp_path, prepared).manifest
+    path = tmp_path / 'text.safetensors'
+    data = path.read_bytes()
+
+    def never(texts):
+        raise AssertionError(f'{len(texts)} texts were encoded again')
+
+    assert small.write(tmp_path, prepared, encode_text_states=never).manifest == whole
+    for damaged in (data[:-1], data + b'x', b'', data.replace(b'"words"', b'"other"')):
+        path.write_bytes(damaged)
+        assert small.write(tmp_path, prepared).manifest == whole
+        assert path.read_bytes() == data
+
+
+def test_a_text_table_of_other_prompts_is_refused(prepared, tmp_path):
+    others = small.prepare(tmp_path / 'others', {'a': 'rock'})
+    mine = small.write(tmp_path / 'mine', prepared)
+    theirs = small.write(tmp_path / 'theirs', others)
+    assert mine.text.prompt.shape == theirs.text.prompt.shape
+    shutil.copy(tmp_path / 'theirs' / 'text.safetensors', tmp_path / 'mine')
+    said = (
+        r'text\.safetensors: cut off, damaged or of another \(its prompts_sha256 is \w+, not \w+\)'
+    )
+    with pytest.raises(BadInput, match=said):
+        Latents(tmp_path / 'mine')
+
+
+@pytest.mark.parametrize('header', [b'[]', b'{}', b'{"__metadata__": 3}', b'null'])
+def test_a_text_table_without_a_header_is_refused(prepared, tmp_path, header):
+    small.write(tmp_path, prepared)
+    (tmp_path / 'text.safetensors').write_bytes(len(header).to_bytes(8, 'little') + header)
+    with pytest.raises(BadInput, match=r'text\.safetensors: cut off, damaged or of another'):
+        Latents(tmp_path)
+
+
+def test_other_token_states_are_another_fingerprint(prepared, tmp_path):
+    def other_text(texts):
+        states, mask = small.encode_text(texts)
+        return states + np.float32(1), mask
+
+    plain = small.write(tmp_path / 'plain', prepared).manifest
+    other = small.write(tmp_path / 'other', prepared, encode_text_states=other_text).manifest
+    assert plain.fingerprint != other.fingerprint
+    data = (tmp_path / 'plain' / 'text.safetensors').read_bytes()
+    assert plain.text_sha256 == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize('finished', [True, False])
+def test_a_shard_that_was_cut_is_made_again(prepared, tmp_path, finished):
+    whole = small.write(tmp_path, prepared)
+    path = tmp_path / 'clips' / whole.layout.names[1]
+    data = path.read_bytes()
+    if not finished:
+        (tmp_path / 'manifest.json').unlink()
+    for damaged in (b'', data[: len(data) // 2], data[:-2]):
+        path.write_bytes(damaged)
+        calls = []
+
+        def encode(stems, calls=calls):
+            calls.append(1)
+            return small.encode(stems)
+
+        assert small.write(tmp_path, prepared, encode=encode).manifest == whole.manifest
+        assert len(calls) == 2  # songs b and c
+        assert path.read_bytes() == data
+
+
+def test_a_song_without_prompts_is_named(tmp_path):
+    prepared = small.prepare(tmp_path / 'data', {'b': ()})
+    with pytest.raises(BadInput, match=r'data: prompts of b: \(\); allowed is one or more'):
+        small.write(tmp_path / 'latents', prepared)
+    assert not (tmp_path / 'latents').exists()

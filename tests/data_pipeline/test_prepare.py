@@ -282,8 +282,8 @@ def test_files_left_aside_are_no_strangers_and_are_swept(
 ):
     """A run that was killed while it wrote."""
     ready(music, tmp_path, num_songs=1)
-    (tmp_path / 'songs/ab/abc.12-3.aside').mkdir(parents=True)
-    for name in ('manifest.json.12-3.aside', 'songs/ab/abc.12-3.aside/bass.flac'):
+    (tmp_path / 'songs/ab/abc.9999999-3.aside').mkdir(parents=True)
+    for name in ('manifest.json.9999999-3.aside', 'songs/ab/abc.9999999-3.aside/bass.flac'):
         (tmp_path / name).write_text('{')
     (tmp_path / 'tfds/prepared_songs/incomplete.ABC123_1.0.0').mkdir(parents=True)
     ready(music, tmp_path, num_songs=1)

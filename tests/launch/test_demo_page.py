@@ -246,6 +246,7 @@ def test_folders_of_different_runs_are_refused_by_name(pieces):
         num_clips=1,
         songs_sha256='',
         prompts_sha256='',
+        text_sha256='',
         shard_bytes=(0,),
     )
 
