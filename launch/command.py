@@ -50,6 +50,10 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         _exit(2, f'error: {error}')
     except RunFailed as error:
         _exit(1, f'error: {error}')
+    except ImportError as error:
+        if 'gcsfs' not in str(error):
+            raise
+        _exit(2, "error: gs://: gcsfs is not installed; needed is pip install 'jen1composer[gcs]'")
     except KeyboardInterrupt as interrupt:  # It may say where the work stands.
         _exit(130, str(interrupt) or 'interrupted')
     sys.exit(0)  # app.run has exited already; this says so to the type checker.

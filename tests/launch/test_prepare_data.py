@@ -61,3 +61,11 @@ def test_bad_input_is_one_line_and_no_traceback(args: tuple[str, ...], tmp_path:
     assert result.stderr.startswith('error: ')
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_bucket_without_its_package_is_one_line():
+    result = run('--describe=gs://bucket/data')
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        "error: gs://: gcsfs is not installed; needed is pip install 'jen1composer[gcs]'"
+    ]
