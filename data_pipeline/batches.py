@@ -26,7 +26,7 @@ from data_pipeline.order import Order
 from data_pipeline.streams import stream
 from data_pipeline.windows import Window, Windows
 from jen1composer.diffusion.batch import Batch, Task, Text
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 from jen1composer.tracks import task_id
 
 
@@ -117,7 +117,10 @@ def batches(
       threads: that read, in each process.
       workers: processes that read, beside this one; 0 reads in this one. They need absl's flags to
         be parsed, as a command has them.
+
+    Raises BadInput for a negative number of workers.
     """
+    require(workers >= 0, 'workers', workers, 'is 0 or more')
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     remaining = StepBatches(mixture, curriculum, order).slice(slice(first_step, None))
     read = remaining.to_iter_dataset(ahead)

@@ -21,11 +21,13 @@ beginning. (Grain's `MapDataset.mix` repeats one pattern, so a data set stays in
 import fractions
 import itertools
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from data_pipeline.cache import is_remote
 from data_pipeline.latents import LatentManifest, Latents
 from data_pipeline.permutation import permuted
 from data_pipeline.streams import stream
@@ -113,7 +115,7 @@ def check_agreement(one: Latents, other: Latents) -> None:
 def read_sources(value: str) -> list[tuple[str, float]]:
     """The folders and weights in 'a', 'a,b' or 'a:3,gs://bucket/b:1'; a weight is 1 if not given.
 
-    Raises BadInput where there is none, or one comes twice.
+    Raises BadInput where there is none, or one comes twice, by whatever names.
     """
     sources = []
     for part in (part.strip() for part in str(value).split(',')):
@@ -123,9 +125,10 @@ def read_sources(value: str) -> list[tuple[str, float]]:
         except ValueError:  # The colon is part of the folder, as in gs://bucket.
             sources.append((part, 1.0))
     folders = [folder for folder, _ in sources]
-    if not all(folders) or len(set(folders)) < len(folders):
+    places = {f.rstrip('/') if is_remote(f) else os.path.realpath(f) for f in folders}
+    if not all(folders) or len(places) < len(folders):
         raise BadInput(
             f'config.data.latents: {value!r}; allowed is a folder, or several with their weights '
-            'such as a:3,b:1'
+            'such as a:3,b:1, each once'
         )
     return sources

@@ -1,9 +1,11 @@
 """Windows of latents as a random-access source, each once per epoch.
 
-1. A clip of F frames holds floor(F / T) windows of T frames side by side. A song shorter than a
-   clip is padded with silence: it has no window that begins at or after its end, and one that would
-   reach past its end is moved back to it. So every song has a window, and padding is shown only of
-   a song that is shorter than one. Of song s with f_s frames in n_s clips there are
+1. A clip of F frames holds floor(F / T) windows of T frames side by side. The last clip of a song
+   is aligned with its end and overlaps the one before it, unless F divides the song's length: what
+   both hold comes in windows of both. A song shorter than a clip is padded with silence: it has no
+   window that begins at or after its end, and one that would reach past its end is moved back to
+   it. So every song has a window, and padding is shown only of a song that is shorter than one. Of
+   song s with f_s frames in n_s clips there are
 
        w_s = n_s floor(F / T) if f_s >= F, else min(floor(F / T), ceil(f_s / T))
 

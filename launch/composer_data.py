@@ -51,7 +51,7 @@ def open_data(config: ConfigDict, seed: int) -> ComposerData:
     }
     for number, ((folder, weight), of) in enumerate(zip(sources, latents, strict=True)):
         described = {
-            'name': epath.Path(folder).name,
+            'name': epath.Path(folder).name,  # for people: beside the same fingerprint it is free
             'weight': weight,
             'songs': of.manifest.num_songs,
             'clip_frames': of.manifest.clip_frames,

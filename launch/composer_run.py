@@ -70,6 +70,8 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
     require(0 <= config.ema_decay < 1, 'ema_decay', config.ema_decay, 'is 0 to below 1')
     num_batches = config.validation_batches
     require(num_batches >= 1, 'validation_batches', num_batches, 'is 1 or more')
+    workers = config.data.get('workers', 0)
+    require(workers >= 0, 'data.workers', workers, 'is 0 or more')
 
     # ---- Data: the latents, the autoencoder that made them, the curriculum.
     data = open_data(config.data, config.seed)
@@ -106,7 +108,6 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
         return model.init(key, x, t, x, one.task, one.text)['params']
 
     def host_batches(first_step: int) -> Iterator[Batch]:
-        workers = config.data.get('workers', 0)
         return batches(data.train, curriculum, order, first_step=first_step, workers=workers)
 
     mesh = make_mesh(data=config.sharding.data, fsdp=config.sharding.fsdp)

@@ -15,6 +15,7 @@ when all are done:
 """
 
 import json
+import math
 
 from absl import flags
 
@@ -26,7 +27,7 @@ _OUT = flags.DEFINE_string('out', None, 'Folder to write.')
 _TEXT_ENCODER = flags.DEFINE_string(
     'text_encoder', 'minilm', "'minilm', or the Hugging Face folder of a T5 such as FLAN-T5."
 )
-_CLIP_S = flags.DEFINE_float('clip_s', 20.0, 'Length of a clip in seconds, at most.', lower_bound=1)
+_CLIP_S = flags.DEFINE_float('clip_s', 20.0, 'Length of a clip in seconds, at most; 1 to 60.')
 _CLIPS_PER_SHARD = flags.DEFINE_integer(
     'clips_per_shard', 64, 'A file ends with the song at which it has so many clips, or more.', 1
 )
@@ -37,10 +38,11 @@ _VERSIONS = flags.DEFINE_integer(
 _GAIN_DB = flags.DEFINE_float('gain_db', 6.0, 'Gain of each track, at most, either way.')
 _STEM_DROPOUT = flags.DEFINE_float('stem_dropout', 0.0, 'Odds that a track is silent.')
 _SWAP_CHANNELS = flags.DEFINE_float('swap_channels', 0.5, 'Odds that left and right change places.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the versions.', lower_bound=0)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the versions.', lower_bound=0, upper_bound=2**31 - 1)
 _HOST = flags.DEFINE_integer('host', 0, 'Which of the hosts this is.', lower_bound=0)
 _HOSTS = flags.DEFINE_integer('hosts', 1, 'How many hosts encode a share each.', lower_bound=1)
 _CACHE = flags.DEFINE_string('cache', None, 'Folder to which files of --data are copied first.')
+_OF_VERSIONS = ('gain_db', 'stem_dropout', 'swap_channels')
 _FRAME_MULTIPLE = 128  # clips are whole multiples of this, so that windows fit side by side
 
 
@@ -54,11 +56,21 @@ def main(argv: list[str]) -> None:
     from data_pipeline.augmentation import Augmentation
     from data_pipeline.latent_writing import write_latents
     from data_pipeline.records import RATE, Prepared
+    from jen1composer.errors import require
     from jen1composer.training.codec import Codec
     from jen1composer.training.text import load_text_encoder
 
     command.use_compilation_cache()
-    versions = _VERSIONS.value
+    versions, clip_s = _VERSIONS.value, _CLIP_S.value
+    require(1 <= clip_s <= 60, '--clip_s', clip_s, 'is 1 to 60')  # NaN is not
+    for name in _OF_VERSIONS:
+        flag = flags.FLAGS[name]
+        require(
+            versions > 1 or not flag.present,
+            f'--{name}',
+            flag.value,
+            'is with --versions=2 or more',
+        )
     augmentation = Augmentation(
         gain_db=_GAIN_DB.value,
         stem_dropout=_STEM_DROPOUT.value,
@@ -67,8 +79,14 @@ def main(argv: list[str]) -> None:
     prepared = Prepared(_DATA.value, _CACHE.value)
     codec = Codec.load(_AUTOENCODER.value).on(jax.local_devices())
     text = load_text_encoder(_TEXT_ENCODER.value, max_tokens=_MAX_TOKENS.value)
-    frames = int(_CLIP_S.value * RATE / codec.hop_samples)
-    clip_frames = max(_FRAME_MULTIPLE, frames // _FRAME_MULTIPLE * _FRAME_MULTIPLE)
+    clip_frames = int(clip_s * RATE / codec.hop_samples) // _FRAME_MULTIPLE * _FRAME_MULTIPLE
+    shortest_s = math.ceil(_FRAME_MULTIPLE * codec.hop_samples / RATE * 1000) / 1000
+    require(
+        clip_frames > 0,
+        '--clip_s',
+        clip_s,
+        f'is {shortest_s} or more, {_FRAME_MULTIPLE} frames of {_AUTOENCODER.value}',
+    )
 
     def encode(stems: np.ndarray) -> np.ndarray:  # [track, sample, 2] -> [track, frame, channel]
         return codec.encode(stems[None])[0]

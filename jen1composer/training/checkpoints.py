@@ -153,13 +153,21 @@ def check_identity(
 ) -> list[str]:
     """What differs between two identities, of keys that begin with one of `may_change`.
 
+    A name beside a fingerprint that agrees is what the same thing is called now, and is free.
+
     Raises BadInput that names the first others; hashes come last, since they say the least.
     """
     missing = object()
+
+    def only_renamed(key: str) -> bool:
+        outer, _, inner = key.rpartition('.')
+        same = f'{outer}.fingerprint'
+        return inner == 'name' and same in saved and saved[same] == given.get(same)
+
     differing = {
         key: f'{key} is {saved.get(key, "absent")!r} there, {given.get(key, "absent")!r} here'
         for key in sorted({*saved, *given}, key=lambda key: (key.endswith('fingerprint'), key))
-        if saved.get(key, missing) != given.get(key, missing)
+        if saved.get(key, missing) != given.get(key, missing) and not only_renamed(key)
     }
     refused = [said for key, said in differing.items() if not key.startswith(tuple(may_change))]
     if refused:

@@ -164,3 +164,13 @@ def test_sources_are_folders_with_weights():
     for value in ('', 'a,', 'a:1,a:2'):
         with pytest.raises(BadInput, match=r'config.data.latents: .*such as a:3,b:1'):
             read_sources(value)
+
+
+def test_a_folder_that_comes_twice_by_other_names_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'link').symlink_to('a')
+    for value in ('a,a/', 'a,./a', f'a,{tmp_path}/a', 'a,link', 'gs://b/a,gs://b/a/'):
+        with pytest.raises(BadInput, match=r'such as a:3,b:1, each once'):
+            read_sources(value)
+    assert read_sources('a,b/a') == [('a', 1), ('b/a', 1)]

@@ -148,6 +148,22 @@ def test_prompts_and_versions_are_drawn_for_seed_and_index_and_all_come(tmp_path
     assert Windows(small.write(tmp_path / 'one', prepared), ['train'], 8).version(3, 0) == 0
 
 
+def test_prompts_and_versions_and_places_are_drawn_apart(tmp_path):
+    """As many of each: were they drawn from one stream, one would say the other."""
+    prepared = small.prepare(tmp_path / 'data', {'a': ['rock', 'loud', 'dark']})
+    latents = small.write(
+        tmp_path / 'latents', prepared, num_versions=3, augment=lambda stems, song, version: stems
+    )
+    windows = Windows(latents, ['train'], 3)  # moved by -1, 0 or 1
+    count, rows = 3600, list(latents.prompt_rows(0))
+    draws = np.zeros((3, 3, 3))
+    for i in range(count):
+        prompt = rows.index(windows.prompt_row(windows[0], 3, i))
+        draws[prompt, windows.version(3, i), windows.jitter(3, i) + 1] += 1
+    for pairs in (draws.sum(0), draws.sum(1), draws.sum(2)):  # 400 each
+        assert np.abs(pairs - count / 9).max() < 5 * np.sqrt(count * 8 / 81)
+
+
 def test_a_window_longer_than_a_clip_and_an_empty_split_are_refused(latents):
     with pytest.raises(BadInput, match='window_frames: 41; allowed is up to 40'):
         Windows(latents, ['train'], small.CLIP_FRAMES + 1)

@@ -121,6 +121,17 @@ def test_a_resume_says_what_of_the_data_is_another(folder, stopped, changes, sai
     assert '\n' not in str(refused.value)
 
 
+def test_a_copy_in_a_renamed_folder_is_the_same_data(folder, stopped, tmp_path):
+    shutil.copytree(folder / 'latents', tmp_path / 'renamed')
+    seen = train(config_of(folder, data__latents=f'{tmp_path}/renamed'), stopped)
+    assert sorted(seen) == [3, 4, 5]
+
+
+def test_a_negative_number_of_workers_is_refused(folder):
+    with pytest.raises(BadInput, match=r'data\.workers: -1; allowed is 0 or more'):
+        composer_run(config_of(folder, data__workers=-1))
+
+
 def test_other_data_are_gone_on_with_where_that_is_allowed_and_stay(folder, stopped):
     mixed = f'{folder}/latents:3,{folder}/more:1'
     seen = train(config_of(folder, data__latents=mixed), stopped, stop_at=5, may_change=['data.'])
