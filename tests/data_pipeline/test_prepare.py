@@ -193,11 +193,12 @@ def test_foreign_folders_are_left_alone(music: pathlib.Path, tmp_path: pathlib.P
     for path in (tmp_path / 'thesis.txt', tmp_path / 'thesis.txt/below'):
         with pytest.raises(BadInput, match='cannot be made'):
             ready(music, path)
-    (tmp_path / 'mine/work').mkdir(parents=True)
-    (tmp_path / 'mine/work/thesis.txt').write_text('years of work')
+    thesis = tmp_path / 'mine' / 'work' / 'thesis.txt'
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text('years of work')
     with pytest.raises(BadInput, match="holds 'work'"):
         ready(music, tmp_path / 'mine')
-    assert (tmp_path / 'mine/work/thesis.txt').exists()
+    assert thesis.exists()
     out = tmp_path / 'out'
     ready(music, out, num_songs=1)
     path = out / 'origin.json'
