@@ -110,7 +110,9 @@ class PreparedSongs(dataset_builder.FileReaderBuilder):
             description='Songs as aligned stems, one record a second.',
             features=features(),
             metadata=tfds.core.MetadataDict(
-                tracks=list(TRACKS), sample_rate=RATE, songs=songs_digest(self._songs)
+                tracks=list(TRACKS),
+                sample_rate=RATE,
+                songs=songs_digest([s for songs in self._songs.values() for s in songs]),
             ),
             disable_shuffling=True,
         )
@@ -167,6 +169,6 @@ class PreparedSongs(dataset_builder.FileReaderBuilder):
         )
 
 
-def songs_digest(songs: dict[str, list[Song]]) -> str:
-    """Tells two lists of songs apart: their order, splits, names and sound."""
-    return digest([[split, s.id, s.audio_sha256] for split in SPLITS for s in songs[split]])
+def songs_digest(songs: Sequence[Song]) -> str:
+    """Tells two lists of songs, in the order of SPLITS, apart: their splits, names and sound."""
+    return digest([[song.split, song.id, song.audio_sha256] for song in songs])

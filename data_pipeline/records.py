@@ -1,14 +1,15 @@
 """A prepared folder: songs whose stems can be read from anywhere within.
 
-DIR/songs/          rendered songs, see `songs`
-DIR/tfds/           the same as records of a second, see `dataset`
-DIR/songs.jsonl     one `Song` a line, in the order of the records
-DIR/manifest.json   `Manifest`; written last, so its presence means that all is there
+    DIR/songs/          rendered songs, see `songs`
+    DIR/tfds/           the same as records of a second, see `dataset`
+    DIR/songs.jsonl     one `Song` a line, in the order of the records
+    DIR/manifest.json   `Manifest`
+
+The manifest is written last, so its presence means that all is there.
 """
 
 import collections
 import dataclasses
-import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,8 @@ from etils import epath
 
 from data_pipeline.dataset import NAME, SPLITS, PreparedSongs, features, songs_digest
 from data_pipeline.dataset import VERSION as DATASET_VERSION
-from data_pipeline.folders import write_json, write_text
+from data_pipeline.folders import write_json
+from data_pipeline.json_lines import JsonLines, write_json_lines
 from data_pipeline.record_files import RecordFiles
 from data_pipeline.songs import FULL_SCALE, Song, digest, song_from_json
 from data_pipeline.work import Run, one_by_one
@@ -29,6 +31,7 @@ from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS
 
 VERSION = 2
+SONGS = 'songs.jsonl'
 REMEDY = 'prepare the data again, songs are kept'
 
 
@@ -85,8 +88,7 @@ def write_prepared(
     PreparedSongs(folder, songs, run).download_and_prepare(download_dir=nothing)
     if nothing.exists():
         nothing.rmtree()
-    lines = ''.join(f'{json.dumps(dataclasses.asdict(song), sort_keys=True)}\n' for song in songs)
-    songs_sha256 = hashlib.sha256(lines.encode()).hexdigest()
+    songs_sha256 = write_json_lines(folder / SONGS, map(dataclasses.asdict, songs))
     manifest = Manifest(
         source=source,
         settings=settings,
@@ -97,7 +99,6 @@ def write_prepared(
         songs_sha256=songs_sha256,
         fingerprint=digest([VERSION, TRACKS, RATE, songs_sha256]),
     )
-    write_text(folder / 'songs.jsonl', lines)
     write_json(folder / 'manifest.json', dataclasses.asdict(manifest))
     return manifest
 
@@ -181,7 +182,10 @@ class Prepared:
         """
         self.folder = epath.Path(folder)
         self.manifest = read_manifest(self.folder)
-        self._songs = _read_songs(self.folder, self.manifest)
+        lines = JsonLines(
+            self.folder / SONGS, self.manifest.songs_sha256, remedy=REMEDY, cache=cache
+        )
+        self._songs = [song_from_json(line) for line in lines]
         directory = self.folder / 'tfds' / NAME / DATASET_VERSION
         if not _is_of(directory, self._songs):
             raise BadInput(f'{directory}: records are missing or of other songs; {REMEDY}')
@@ -229,26 +233,13 @@ class Prepared:
         return window / FULL_SCALE
 
 
-def _read_songs(folder: epath.Path, manifest: Manifest) -> list[Song]:
-    """All songs; raises BadInput if the list is not the one of the manifest."""
-    path = folder / 'songs.jsonl'
-    try:
-        text = path.read_text()
-    except (OSError, ValueError) as error:
-        raise BadInput(f'{path}: cannot be read ({error}); prepare the data again') from error
-    if hashlib.sha256(text.encode()).hexdigest() != manifest.songs_sha256:
-        raise BadInput(f'{path}: is not the one of manifest.json; prepare the data again')
-    return [song_from_json(json.loads(line)) for line in text.splitlines()]
-
-
 def _is_of(directory: epath.Path, songs: Sequence[Song]) -> bool:
     """Whether the data set in `directory` was made of `songs`."""
-    by_split = {split: [song for song in songs if song.split == split] for split in SPLITS}
     try:
         found = json.loads((directory / 'metadata.json').read_text())['songs']
     except (OSError, ValueError, TypeError, KeyError):
         return False
-    return found == songs_digest(by_split)
+    return found == songs_digest(songs)
 
 
 def _is_whole(directory: epath.Path, songs: Sequence[Song]) -> bool:

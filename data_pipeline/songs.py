@@ -4,8 +4,8 @@
     DIR/songs/<first two letters>/<key>/song.json       `Song`; written last
 
 1. The key of a song is a hash of its recipe: the file or files it comes from, the settings of its
-   source, its version. So a song is there or it is not, and is never a wrong one; what another
-   run, or another source with the same files, has made is taken as it is.
+   source, its version. So a song is there or it is not, and is never a wrong one; what another run
+   has made is taken as it is.
 2. A song is written aside, as a folder, and renamed: under its key it is whole.
 3. song.json says what the sound is, not what a data set calls it: `id`, `title`, `split`, `version`
    and `prompts` stay empty there, and whoever finds a song fills them in.

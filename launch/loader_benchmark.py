@@ -182,7 +182,7 @@ def forget(files: Sequence[pathlib.Path]) -> None:
 
 
 def waiting(kind: Kind, *, step_s: float) -> float:
-    """The share of steps that wait for data where a step keeps some other device busy."""
+    """The share of the time that is waited for data where a step keeps some other device busy."""
     waited = 0.0
     data = kind.read(len(kind.touched))
     next(data)  # The first one is waited for in any case.

@@ -19,7 +19,7 @@ from etils import epath
 from data_pipeline import audio, containers
 from data_pipeline.sources import files, listing
 from data_pipeline.sources.metadata import read_json, value
-from data_pipeline.sources.source import RECIPE, AudioFile, Entry, Material, constants
+from data_pipeline.sources.source import RECIPE, AudioFile, Entry, constants
 from jen1composer.errors import BadInput
 
 VERSION_FOLDER = 'moisesdb_v0.1'
@@ -48,6 +48,8 @@ class Moisesdb:
     folder: str
 
     name = 'moisesdb'
+    sha256 = staticmethod(files.sha256)
+    load = staticmethod(files.load)
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -63,14 +65,6 @@ class Moisesdb:
         places = [('', path) for path in listing.subfolders(root)]
         chosen = listing.take(places, num_songs, self.folder)
         return [listing.describe(place, place[1].name, read_song) for place in chosen]
-
-    def sha256(self, entry: Entry) -> str:
-        """Of the contents of the files, and of the tags."""
-        return files.sha256(entry)
-
-    def load(self, entry: Entry) -> Material:
-        """Reads, resamples and adds up the files of one song."""
-        return files.load(entry)
 
 
 def read_song(entry: Entry) -> Entry:

@@ -18,7 +18,7 @@ from etils import epath
 
 from data_pipeline import audio, containers
 from data_pipeline.sources import files, listing
-from data_pipeline.sources.source import RECIPE, AudioFile, Entry, Material, constants
+from data_pipeline.sources.source import RECIPE, AudioFile, Entry, constants
 from jen1composer.errors import BadInput
 
 SPLITS = ('train', 'test')
@@ -40,6 +40,8 @@ class Musdb:
     folder: str
 
     name = 'musdb'
+    sha256 = staticmethod(files.sha256)
+    load = staticmethod(files.load)
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -60,14 +62,6 @@ class Musdb:
         return [
             listing.describe(place, f'{place[0]}-{title(place[1])}', read_song) for place in chosen
         ]
-
-    def sha256(self, entry: Entry) -> str:
-        """Of the contents of the stems or of the container."""
-        return files.sha256(entry)
-
-    def load(self, entry: Entry) -> Material:
-        """Reads and resamples the stems of one song."""
-        return files.load(entry)
 
 
 def title(path: epath.Path) -> str:

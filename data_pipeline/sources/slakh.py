@@ -24,7 +24,7 @@ from data_pipeline import audio, containers
 from data_pipeline.sources import files, listing, roles
 from data_pipeline.sources.general_midi import PROGRAMS
 from data_pipeline.sources.metadata import read_yaml, value
-from data_pipeline.sources.source import RECIPE, AudioFile, Entry, Material, constants
+from data_pipeline.sources.source import RECIPE, AudioFile, Entry, constants
 from jen1composer.errors import BadInput
 
 LAST_NUMBERS = {'train': 1500, 'validation': 1875, 'test': 2100}
@@ -44,6 +44,8 @@ class Slakh:
     folder: str
 
     name = 'slakh'
+    sha256 = staticmethod(files.sha256)
+    load = staticmethod(files.load)
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -70,14 +72,6 @@ class Slakh:
             listing.describe(place, f'{place[0]}-{place[1].name}'.lstrip('-'), read_track)
             for place in chosen
         ]
-
-    def sha256(self, entry: Entry) -> str:
-        """Of the contents of the stems and the MIDI file, and of the tags."""
-        return files.sha256(entry)
-
-    def load(self, entry: Entry) -> Material:
-        """Reads, resamples and adds up the stems of one song."""
-        return files.load(entry)
 
 
 def split_of(name: str) -> str:

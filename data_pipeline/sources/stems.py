@@ -33,7 +33,7 @@ from data_pipeline import audio, containers
 from data_pipeline.audio import FORMATS
 from data_pipeline.sources import files, listing
 from data_pipeline.sources.metadata import captions
-from data_pipeline.sources.source import RECIPE, AudioFile, Entry, Material, constants
+from data_pipeline.sources.source import RECIPE, AudioFile, Entry, constants
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
 
@@ -100,6 +100,8 @@ class Stems:
     rules: tuple[Rule, ...] = RULES
 
     name = 'stems'
+    sha256 = staticmethod(files.sha256)
+    load = staticmethod(files.load)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'rules', checked_rules(self.rules))
@@ -125,14 +127,6 @@ class Stems:
             listing.describe(('', path), path.relative_to(root).as_posix(), _misplaced)
             for path in lost
         ]
-
-    def sha256(self, entry: Entry) -> str:
-        """Of the contents of the stems, their tracks and the prompt."""
-        return files.sha256(entry)
-
-    def load(self, entry: Entry) -> Material:
-        """Reads, resamples and adds up the files of one song."""
-        return files.load(entry)
 
     def _read(self, entry: Entry) -> Entry:
         folder = epath.Path(entry.where)

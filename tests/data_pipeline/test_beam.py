@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from data_pipeline import beam
 from data_pipeline.beam import here, on_beam
 from jen1composer.errors import BadInput
 
@@ -58,6 +59,19 @@ def test_what_a_killed_run_left_is_not_taken(tmp_path: pathlib.Path):
     scratch.mkdir()
     (scratch / 'results-00000-of-00009.jsonl').write_text('{"done": {"square": -1}}\n')
     assert [result['square'] for result in run(square, 1, scratch)[0]] == [0]
+
+
+def test_results_that_are_lost_are_noticed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    original = beam._run
+
+    def lose_one(*args):
+        original(*args)
+        path = next(p for p in (tmp_path / 'work').glob('results-*') if p.stat().st_size)
+        path.write_text(''.join(path.read_text().splitlines(keepends=True)[1:]))
+
+    monkeypatch.setattr(beam, '_run', lose_one)
+    with pytest.raises(OSError, match='4 results of 5 items'):
+        run(square, 5, tmp_path / 'work')
 
 
 def test_bad_input_comes_back_as_it_was(tmp_path: pathlib.Path):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+from data_pipeline import phase_vocoder, songs, versions
 from data_pipeline.beam import here, on_beam
 from data_pipeline.dataset import SPLITS
 from data_pipeline.folders import LOCK, alone_in
@@ -138,6 +139,26 @@ def test_broken_songs_are_quarantined_up_to_a_limit(tmp_path: pathlib.Path):
     with pytest.raises(BadInput, match=r'1 of 6 songs are broken, allowed is 10%.*vocals\.wav'):
         ready(music, tmp_path / 'strict', strict)
     assert not (tmp_path / 'strict/manifest.json').exists()
+
+
+@pytest.mark.parametrize(
+    ('module', 'name', 'value', 'changed'),
+    [
+        (songs, 'FLAC_LEVEL', 0.25, {'', 's0.9'}),
+        (phase_vocoder, 'SIZE', 1024, {'s0.9'}),
+        (versions, 'KEY_TOLERANCE', 0.1, {'s0.9'}),
+    ],
+)
+def test_what_shapes_a_song_or_a_version_is_in_its_key(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, module, name, value, changed
+):
+    music = write_stems(tmp_path / 'music', 1)
+    how = dataclasses.replace(UNMEASURED, versions=(Version(speed=0.9),))
+    before = {song.version: song.key for song in ready(music, tmp_path / 'out', how).songs()}
+    assert set(before) == {'', 's0.9'}
+    monkeypatch.setattr(module, name, value)
+    after = {song.version: song.key for song in ready(music, tmp_path / 'out', how).songs()}
+    assert {version for version in before if before[version] != after[version]} == changed
 
 
 def test_captions_win_and_the_others_get_several_prompts(tmp_path: pathlib.Path):
@@ -331,7 +352,9 @@ def test_a_bucket_holds_what_a_folder_does(
     far = Prepared(f'{address}/data', cache=str(tmp_path / 'cache'))
     for near, found in zip(prepared.songs(), far.songs(), strict=True):
         np.testing.assert_array_equal(far.read(found, 100, 9000), prepared.read(near, 100, 9000))
-    assert len(list((tmp_path / 'cache').iterdir())) == 3  # each shard once
+    copied = sorted(path.name[33:] for path in (tmp_path / 'cache').iterdir())
+    assert len(copied) == 4  # each shard once, and the list of songs
+    assert copied[-1] == 'songs.jsonl'
     again = ready(music, f'{address}/data')
     assert again.fingerprint == far.fingerprint
 
