@@ -29,6 +29,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.batch = 16
+    config.accumulate = 1  # parts of a batch that are worked through one after another
 
     config.data = ConfigDict()
     # From launch.encode_latents: a folder, or several mixed by weight, 'demo/latents:3,more:1'.
@@ -87,9 +88,8 @@ def get_config(arg: str = '') -> ConfigDict:
     config.ema_decay = 0.99 if quick else 0.995
 
     config.sharding = ConfigDict()
-    config.sharding.strategy = 'dp'  # or fsdp
-    config.sharding.data = -1  # devices along each mesh axis; -1 takes what is left
-    config.sharding.fsdp = 1
+    config.sharding.strategy = 'dp'  # or fsdp, tp, fsdp_tp, hybrid, sp
+    config.sharding.mesh = ''  # 'data=2,fsdp=4'; '': as the strategy has it
 
     config.loop = ConfigDict()
     config.loop.log_every = 20 if quick else 50

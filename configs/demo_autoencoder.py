@@ -42,6 +42,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.seed = 0
     config.data = 'demo/data'  # from launch.prepare_data
     config.batch = 8
+    config.accumulate = 1  # parts of a batch that are worked through one after another
     config.hop_samples = 1920  # the product of model.strides, checked
     config.crop_frames = 18  # 0.72 s
     config.keep_silent = 0.1  # odds that a silent crop is kept rather than drawn again
@@ -78,9 +79,8 @@ def get_config(arg: str = '') -> ConfigDict:
     config.ema_decay = 0.95 if quick else 0.99
 
     config.sharding = ConfigDict()
-    config.sharding.strategy = 'dp'  # or fsdp
-    config.sharding.data = -1  # devices along each mesh axis; -1 takes what is left
-    config.sharding.fsdp = 1
+    config.sharding.strategy = 'dp'  # or fsdp, tp, fsdp_tp, hybrid, sp
+    config.sharding.mesh = ''  # 'data=2,fsdp=4'; '': as the strategy has it
 
     config.loop = ConfigDict()
     config.loop.total_steps = 150 if quick else 900

@@ -1,7 +1,7 @@
 """An autoencoder of the paper's shape: hop 320, 128 latent channels, 150 frames a second.
 
   python -m launch.train_autoencoder --config=configs/paper_autoencoder.py --workdir=ae \
-      --config.data=data --config.sharding.strategy=fsdp
+      --config.data=data
 
 From the paper: 48 kHz stereo, hop, latent channels, 5 % of the latent frames masked, losses in time
 and frequency beside multi-resolution adversarial ones, moving average of the weights, whitening.
@@ -29,6 +29,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.seed = 0
     config.data = 'data'  # from launch.prepare_data
     config.batch = 64
+    config.accumulate = 1  # parts of a batch that are worked through one after another
     config.hop_samples = 320  # the product of model.strides, checked
     config.crop_frames = 300  # 2 s
     config.keep_silent = 0.1  # odds that a silent crop is kept rather than drawn again
@@ -98,9 +99,8 @@ def get_config(arg: str = '') -> ConfigDict:
     config.adversary.optimizer.clip_norm = 1.0
 
     config.sharding = ConfigDict()
-    config.sharding.strategy = 'dp'  # or fsdp
-    config.sharding.data = -1  # devices along each mesh axis; -1 takes what is left
-    config.sharding.fsdp = 1
+    config.sharding.strategy = 'fsdp'  # or dp, tp, fsdp_tp, hybrid, sp
+    config.sharding.mesh = ''  # 'data=2,fsdp=4'; '': as the strategy has it
 
     config.loop = ConfigDict()
     config.loop.total_steps = 200_000

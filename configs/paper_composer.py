@@ -1,8 +1,7 @@
 """A composer of the paper's size: four tracks of 128 channels at 150 Hz, 743.7 M parameters.
 
   python -m launch.train_composer --config=configs/paper_composer.py --workdir=composer \
-      --config.data.latents=latents --config.data.autoencoder=autoencoder \
-      --config.sharding.strategy=fsdp --config.sharding.data=1 --config.sharding.fsdp=-1
+      --config.data.latents=latents --config.data.autoencoder=autoencoder
 
 From the papers: a UNet of about 746 M parameters that works in both modes, cross-attention of width
 1024, shown latents and their mask as input channels, a third each of text, inpainting and
@@ -29,6 +28,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.batch = 128
+    config.accumulate = 1  # parts of a batch that are worked through one after another
 
     config.data = ConfigDict()
     config.data.latents = 'latents'  # from launch.encode_latents; or mixed, 'a:3,b:1'
@@ -89,9 +89,8 @@ def get_config(arg: str = '') -> ConfigDict:
     config.ema_decay = 0.9999
 
     config.sharding = ConfigDict()
-    config.sharding.strategy = 'dp'  # or fsdp
-    config.sharding.data = -1  # devices along each mesh axis; -1 takes what is left
-    config.sharding.fsdp = 1
+    config.sharding.strategy = 'fsdp'  # or dp, tp, fsdp_tp, hybrid, sp
+    config.sharding.mesh = ''  # 'data=2,fsdp=4'; '': as the strategy has it
 
     config.loop = ConfigDict()
     config.loop.log_every = 100

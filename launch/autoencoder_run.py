@@ -19,8 +19,7 @@ from jen1composer.evaluation.log_mel import SIZE, log_mel, log_mel_distance
 from jen1composer.evaluation.reconstruction import reconstruction_report
 from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
 from jen1composer.models.whitening import LatentStatistics
-from jen1composer.sharding.mesh import check_batch, make_mesh
-from jen1composer.sharding.rules import strategy
+from jen1composer.sharding.layout import check_batch, host_share
 from jen1composer.training.adversary import (
     AUTOENCODER,
     DISCRIMINATOR,
@@ -34,6 +33,7 @@ from jen1composer.training.autoencoder_step import (
 from jen1composer.training.checkpoints import flat_identity
 from jen1composer.training.codec import Codec
 from jen1composer.training.loop import LoopConfig
+from jen1composer.training.program import Recipe
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree, TrainState, parameter_count
 from launch.autoencoder_sections import (
@@ -44,6 +44,7 @@ from launch.autoencoder_sections import (
     make_task,
 )
 from launch.config_sections import require_sections
+from launch.sharding_section import make_accumulate, make_layout
 
 SECTIONS = (
     'data',
@@ -58,7 +59,7 @@ SECTIONS = (
 # What the codec and the report are made with.
 AFTER_TRAINING = ('whitening_songs', 'whitening_channels', 'heldout')
 # What may change on a resume; the hop is that of `model.strides`.
-NOT_IDENTITY = ('data', 'loop', 'sharding', 'hop_samples', *AFTER_TRAINING)
+NOT_IDENTITY = ('accumulate', 'data', 'loop', 'sharding', 'hop_samples', *AFTER_TRAINING)
 HELDOUT_SEED, NOISE_SEED = 1, 2  # apart from the seed of the run, so that runs are compared
 
 
@@ -80,7 +81,7 @@ class AutoencoderRun:
     @property
     def parameter_counts(self) -> dict[str, int]:
         """Of the autoencoder and of each discriminator, by name."""
-        params = nn.unbox(jax.eval_shape(self.run.init_params))
+        params = nn.unbox(jax.eval_shape(self.run.recipe.init_params))
         counts = {AUTOENCODER: parameter_count(autoencoder_of(params, self.adversary))}
         judges = {} if self.adversary is None else params[DISCRIMINATOR]
         return counts | {
@@ -96,7 +97,7 @@ class AutoencoderRun:
 
     @functools.cached_property
     def _decoded(self) -> Callable[..., jax.Array]:
-        return jax.jit(self.model.apply)  # once, so that it is compiled once
+        return jax.jit(Autoencoder(self.model.config).apply)  # once, so that it is compiled once
 
     def statistics(
         self,
@@ -137,8 +138,12 @@ class AutoencoderRun:
 def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     """Assembles a run; raises BadInput where the config or the data cannot be used."""
     require_sections(config, 'train_autoencoder', SECTIONS)
-    model, task, adversary = make_autoencoder(config), make_task(config), make_adversary(config)
+    layout, accumulate = make_layout(config.sharding), make_accumulate(config)
+    model, adversary = make_autoencoder(config, layout), make_adversary(config, layout)
+    task = make_task(config)
     check_values(config, model.config)
+    check_batch(config.batch, layout, accumulate)
+    host, hosts = host_share(layout, config.batch)
     data = Prepared(config.data)
     total_steps = config.loop.total_steps
 
@@ -149,24 +154,24 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
             crops,
             batch_size=config.batch,
             first_step=first_step,
-            host=jax.process_index(),
-            hosts=jax.process_count(),
+            host=host,
+            hosts=hosts,
         )
 
-    mesh = make_mesh(data=config.sharding.data, fsdp=config.sharding.fsdp)
-    check_batch(config.batch, mesh)
     run = Run(
-        init_params=functools.partial(init_params, model, config.seed, adversary),
-        loss_fn=make_loss(model, task, config.seed, adversary),
-        optimizer=make_optimizers(config),
-        ema_decay=config.ema_decay,
+        recipe=Recipe(
+            init_params=functools.partial(init_params, model, config.seed, adversary),
+            loss_fn=make_loss(model, task, config.seed, adversary),
+            optimizer=make_optimizers(config),
+            ema_decay=config.ema_decay,
+            layout=layout,
+            networks=() if adversary is None else (AUTOENCODER, DISCRIMINATOR),
+            accumulate=accumulate,
+        ),
         batches=host_batches,
         identity=flat_identity(config, ignore=NOT_IDENTITY)
         | {'data': data.fingerprint, 'total_steps': total_steps},
-        mesh=mesh,
-        rules=strategy(config.sharding.strategy),
         loop=LoopConfig(**config.loop),
-        networks=() if adversary is None else (AUTOENCODER, DISCRIMINATOR),
     )
     # Read before the training, so that data without a test song is refused now.
     heldout = {

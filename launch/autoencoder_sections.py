@@ -10,6 +10,7 @@ from data_pipeline.augmentation import Augmentation
 from jen1composer.errors import BadInput
 from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
 from jen1composer.models.discriminator import DiscriminatorConfig, Discriminators
+from jen1composer.models.layers import ANYWHERE, Placement
 from jen1composer.training.adversary import Adversary, AdversaryConfig, two_optimizers
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
 from jen1composer.training.autoencoder_step import AutoencoderTaskConfig
@@ -19,9 +20,9 @@ from launch.config_sections import require_sections
 ADVERSARY_SECTIONS = ('model.', 'losses.', 'optimizer.')
 
 
-def make_autoencoder(config: ConfigDict) -> Autoencoder:
+def make_autoencoder(config: ConfigDict, place: Placement = ANYWHERE) -> Autoencoder:
     """The network of the section `model`."""
-    return Autoencoder(_from_config(AutoencoderConfig, config.model, 'model'))
+    return Autoencoder(_from_config(AutoencoderConfig, config.model, 'model'), place)
 
 
 def make_task(config: ConfigDict) -> AutoencoderTaskConfig:
@@ -30,7 +31,7 @@ def make_task(config: ConfigDict) -> AutoencoderTaskConfig:
     return AutoencoderTaskConfig(losses=losses, **config.task)
 
 
-def make_adversary(config: ConfigDict) -> Adversary | None:
+def make_adversary(config: ConfigDict, place: Placement = ANYWHERE) -> Adversary | None:
     """What the section `adversary` says, if there is one."""
     section = config.get('adversary')
     if section is None:
@@ -38,7 +39,7 @@ def make_adversary(config: ConfigDict) -> Adversary | None:
     require_sections(section, 'train_autoencoder, in adversary', ADVERSARY_SECTIONS)
     sizes = _from_config(DiscriminatorConfig, section.model, 'adversary.model')
     losses = _from_config(AdversaryConfig, section.losses, 'adversary.losses')
-    return Adversary(model=Discriminators(sizes), config=losses)
+    return Adversary(model=Discriminators(sizes, place), config=losses)
 
 
 def make_optimizers(config: ConfigDict) -> optax.GradientTransformation:

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -69,8 +68,13 @@ def open_data(config: ConfigDict, seed: int) -> ComposerData:
     )
 
 
-def make_order(config: ConfigDict, begun_at: Meta | None, total_steps: int) -> Order:
-    """The order of a run's examples; where it goes on with another batch, after the last one."""
+def make_order(
+    config: ConfigDict, begun_at: Meta | None, total_steps: int, share: tuple[int, int]
+) -> Order:
+    """The order of a run's examples; where it goes on with another batch, after the last one.
+
+    `share` is the part of each batch that this host reads, and the number of parts.
+    """
     if begun_at is None:
         segments = begun(config.batch)
     else:
@@ -79,8 +83,8 @@ def make_order(config: ConfigDict, begun_at: Meta | None, total_steps: int) -> O
         seed=config.seed,
         segments=segments,
         total_steps=total_steps,
-        host=jax.process_index(),
-        hosts=jax.process_count(),
+        host=share[0],
+        hosts=share[1],
     )
 
 

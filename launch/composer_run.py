@@ -17,22 +17,23 @@ from jen1composer.diffusion.batch import Batch
 from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.validation import make_loss_at, time_bins
 from jen1composer.models.unet import UNet
-from jen1composer.sharding.mesh import check_batch, make_mesh
-from jen1composer.sharding.rules import strategy
+from jen1composer.sharding.layout import check_batch, host_share
 from jen1composer.training.checkpoints import Meta, flat_identity
 from jen1composer.training.codec import Codec
 from jen1composer.training.composer_step import make_composer_loss
 from jen1composer.training.loop import LoopConfig
 from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
+from jen1composer.training.program import Recipe
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree, TrainState
 from jen1composer.training.workdir import ComposerSpec, unet_config
 from launch.composer_data import VALIDATION_SEED, make_order, open_data
 from launch.composer_sections import make_curriculum, make_diffusion
 from launch.config_sections import require_sections
+from launch.sharding_section import make_accumulate, make_layout
 
 # May change on a resume; what of the data may not, `composer_data` says.
-NOT_IDENTITY = ('batch', 'data', 'loop', 'sharding', 'validation_batches')
+NOT_IDENTITY = ('accumulate', 'batch', 'data', 'loop', 'sharding', 'validation_batches')
 TIME_BINS = 5
 TEXT_LOSS = 'validation_loss'  # on text alone, nothing shown, nothing causal
 SHOWING = (Kind.INPAINTING, Kind.CONTINUATION)
@@ -73,6 +74,10 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
     workers = config.data.get('workers', 0)
     require(workers >= 0, 'data.workers', workers, 'is 0 or more')
 
+    # ---- Devices, and which part of each batch is this host's.
+    layout, accumulate = make_layout(config.sharding), make_accumulate(config)
+    check_batch(config.batch, layout, accumulate)
+
     # ---- Data: the latents, the autoencoder that made them, the curriculum.
     data = open_data(config.data, config.seed)
     manifest, text = data.latents[0].manifest, data.latents[0].text
@@ -83,7 +88,12 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
             f'{config.data.latents}; allowed is the one that was named to encode_latents'
         )
     curriculum = make_curriculum(config.curriculum, len(manifest.tracks))
-    order = make_order(config, begun, sum(stage.steps for stage in curriculum.stages))
+    order = make_order(
+        config,
+        begun,
+        sum(stage.steps for stage in curriculum.stages),
+        host_share(layout, config.batch),
+    )
     held_out = held_out_batches(data.validation, curriculum, num_batches)
 
     # ---- Model and loss.
@@ -92,7 +102,7 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
         'latent_channels': manifest.channels,
         'text_width': text.prompt.shape[-1],
     }
-    model = UNet(unet_config(given | config.model.to_dict()))
+    model = UNet(unet_config(given | config.model.to_dict()), layout)
     shows = [kind for kind in SHOWING if curriculum.kinds.share(kind)]
     if shows and not model.config.spans:
         raise BadInput(
@@ -110,20 +120,20 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
     def host_batches(first_step: int) -> Iterator[Batch]:
         return batches(data.train, curriculum, order, first_step=first_step, workers=workers)
 
-    mesh = make_mesh(data=config.sharding.data, fsdp=config.sharding.fsdp)
-    check_batch(config.batch, mesh)
     run = Run(
-        init_params=init_params,
-        loss_fn=make_composer_loss(model, diffusion, config.seed),
-        optimizer=make_optimizer(
-            OptimizerConfig(total_steps=order.total_steps, **config.optimizer)
+        recipe=Recipe(
+            init_params=init_params,
+            loss_fn=make_composer_loss(model, diffusion, config.seed),
+            optimizer=make_optimizer(
+                OptimizerConfig(total_steps=order.total_steps, **config.optimizer)
+            ),
+            ema_decay=config.ema_decay,
+            layout=layout,
+            accumulate=accumulate,
         ),
-        ema_decay=config.ema_decay,
         batches=host_batches,
         identity={**flat_identity(config, ignore=NOT_IDENTITY), **data.identity},
         data={'segments': order.to_json()},
-        mesh=mesh,
-        rules=strategy(config.sharding.strategy),
         loop=LoopConfig(total_steps=order.total_steps, **config.loop),
     )
     spec = ComposerSpec(
@@ -139,7 +149,8 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
         text_encoder=manifest.text_encoder,
         causal=curriculum.kinds.any_causal,
     )
-    loss_at = make_loss_at(model, diffusion, VALIDATION_SEED)
+    # It is asked on one host's batches, whatever the layout.
+    loss_at = make_loss_at(UNet(model.config), diffusion, VALIDATION_SEED)
     return ComposerRun(run=run, spec=spec, codec=codec, held_out=held_out, loss_at=loss_at)
 
 

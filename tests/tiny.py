@@ -128,7 +128,10 @@ def randomised(params: PyTree, seed: int = 1, scale: float = 0.2) -> PyTree:
     leaves, structure = jax.tree.flatten(params)
     rng = np.random.default_rng(seed)
     return structure.unflatten(
-        [leaf + scale * jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype) for leaf in leaves]
+        [
+            jnp.asarray(leaf + scale * rng.normal(size=leaf.shape).astype(leaf.dtype))
+            for leaf in map(np.asarray, leaves)
+        ]
     )
 
 

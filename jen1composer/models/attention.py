@@ -14,12 +14,14 @@ arXiv 2104.09864), so that logits depend on the distance between frames and not 
 starts.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jen1composer.errors import BadInput
-from jen1composer.models.layers import Causal, Dense, RMSNorm
+from jen1composer.models.layers import ANYWHERE, Causal, Dense, Placement, RMSNorm
 
 
 def rotate(x: jax.Array, longest: float = 1000.0) -> jax.Array:
@@ -51,6 +53,7 @@ class Attention(nn.Module):
     head_width: int
     dtype: jnp.dtype = jnp.float32
     norm_groups: int = 1
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(
@@ -75,13 +78,16 @@ class Attention(nn.Module):
             assert context_mask is not None
             source = jnp.where(context_mask[..., None], context, 0.0).astype(self.dtype)
 
-        def project(name: str, z: jax.Array) -> jax.Array:  # -> [B, T or S, H, D]
-            y = Dense(channels, ('conv_in', 'heads'), use_bias=False, dtype=self.dtype, name=name)(
-                z
-            )
-            return y.reshape(*y.shape[:-1], heads, self.head_width)
+        dense = functools.partial(Dense, channels, dtype=self.dtype, place=self.place)
 
-        query, key, value = project('query', h), project('key', source), project('value', source)
+        def project(name: str, z: jax.Array, along: str | None) -> jax.Array:  # [B, T or S, H, D]
+            y = dense(('channel', 'heads'), use_bias=False, name=name)(z)
+            y = y.reshape(*y.shape[:-1], heads, self.head_width)
+            return self.place.features(y, ('batch', along, 'heads', None))
+
+        along = 'frame' if context is None else None
+        query = project('query', h, 'frame')
+        key, value = project('key', source, along), project('value', source, along)
         if context is None:
             query, key = rotate(query), rotate(key)
         logits = jnp.einsum('BTHD,BSHD->BHTS', query, key).astype(jnp.float32)
@@ -91,7 +97,8 @@ class Attention(nn.Module):
             logits = jnp.where(mask, logits, jnp.finfo(jnp.float32).min)
         weights = jax.nn.softmax(logits, axis=-1).astype(self.dtype)  # (1)
         y = jnp.einsum('BHTS,BSHD->BTHD', weights, value).reshape(x.shape)
-        return x + Dense(channels, ('heads', 'conv_in'), dtype=self.dtype, name='out')(y)
+        x = x + dense(('heads', 'channel'), name='out')(y)
+        return self.place.features(x, ('batch', 'frame', None))
 
 
 class FeedForward(nn.Module):
@@ -100,10 +107,14 @@ class FeedForward(nn.Module):
     multiplier: int
     dtype: jnp.dtype = jnp.float32
     norm_groups: int = 1
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = x.shape[-1]
+        dense = functools.partial(Dense, dtype=self.dtype, place=self.place)
         h = RMSNorm(dtype=self.dtype, groups=self.norm_groups, name='norm')(x)
-        h = Dense(channels * self.multiplier, dtype=self.dtype, name='in')(h)
-        return x + Dense(channels, dtype=self.dtype, name='out')(nn.gelu(h))
+        h = dense(channels * self.multiplier, ('channel', 'inner'), name='in')(h)
+        h = self.place.features(h, ('batch', 'frame', 'inner'))
+        x = x + dense(channels, ('inner', 'channel'), name='out')(nn.gelu(h))
+        return self.place.features(x, ('batch', 'frame', None))

@@ -17,6 +17,7 @@ latents: long audio is coded in overlapping chunks that equal the whole (`traini
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -27,7 +28,7 @@ import numpy as np
 
 from jen1composer.errors import BadInput, require
 from jen1composer.models import framing
-from jen1composer.models.layers import Conv, Dense, RMSNorm
+from jen1composer.models.layers import ANYWHERE, Conv, Dense, Placement, RMSNorm
 from jen1composer.tracks import SAMPLE_RATE
 
 STEREO = 2
@@ -127,37 +128,39 @@ class Block(nn.Module):
     """x + Dense(silu(Conv(RMSNorm(x)))) on `[batch, frame, channel]`."""
 
     kernel: int
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        channels = x.shape[-1]
-        y = Conv(channels, width=self.kernel)(RMSNorm()(x))
-        return x + Dense(channels, kernel_init=small)(nn.silu(y))
+        channels, place = x.shape[-1], self.place
+        conv = Conv(channels, ('channel', 'inner'), width=self.kernel, place=place)
+        y = place.features(conv(RMSNorm()(x)), ('batch', 'frame', 'inner'))
+        dense = Dense(channels, ('inner', 'channel'), kernel_init=small, place=place)
+        return place.features(x + dense(nn.silu(y)), ('batch', 'frame', None))
 
 
 class Autoencoder(nn.Module):
     """Stereo sound `[batch, sample, 2]` <-> latents `[batch, frame, channel]`."""
 
     config: AutoencoderConfig
+    place: Placement = ANYWHERE
 
     def setup(self) -> None:
         config = self.config
-        self.down = [Dense(channels) for channels in config.channels]
+        dense = functools.partial(Dense, place=self.place)
+        block = functools.partial(Block, config.kernel, self.place)
+        self.down = [dense(channels) for channels in config.channels]
         self.up = [
-            Dense(2 * stride * channels)
+            dense(2 * stride * channels)
             for stride, channels in zip(config.strides[1:], config.channels[:-1], strict=True)
         ]
-        self.encoder_blocks = [
-            [Block(config.kernel) for _ in range(number)] for number in config.encoder_blocks
-        ]
-        self.decoder_blocks = [
-            [Block(config.kernel) for _ in range(number)] for number in config.decoder_blocks
-        ]
+        self.encoder_blocks = [[block() for _ in range(number)] for number in config.encoder_blocks]
+        self.decoder_blocks = [[block() for _ in range(number)] for number in config.decoder_blocks]
         self.encoder_norm, self.decoder_norm = RMSNorm(), RMSNorm()
-        self.to_latent = Dense(config.latent_channels)
-        self.from_latent = Dense(config.channels[-1])
-        self.gain = Dense(config.bands * STEREO)
-        self.shape = Dense(config.strides[0] * STEREO)
+        self.to_latent = dense(config.latent_channels)
+        self.from_latent = dense(config.channels[-1], (None, 'channel'))
+        self.gain = dense(config.bands * STEREO)
+        self.shape = dense(config.strides[0] * STEREO)
 
     def __call__(self, waveform: jax.Array) -> jax.Array:
         return self.decode(self.encode(waveform))

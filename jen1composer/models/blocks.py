@@ -10,12 +10,25 @@ and in both it is split into frames j f .. j f + f - 1 again. So in (2) the firs
 frame j reaches is the last one that it knows; in (1) frame j f would be told of j f + f - 1.
 """
 
+import functools
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jen1composer.models.attention import Attention, FeedForward
-from jen1composer.models.layers import Causal, Conv, Dense, RMSNorm, by_mode, padded, zeros
+from jen1composer.models.layers import (
+    ANYWHERE,
+    Causal,
+    Conv,
+    Dense,
+    Placement,
+    RMSNorm,
+    by_mode,
+    padded,
+    zeros,
+)
 from jen1composer.models.unet_config import UNetConfig
 
 
@@ -23,24 +36,29 @@ class ResidualBlock(nn.Module):
     """Two convolutions; between them the condition scales and shifts: h (1 + scale) + shift."""
 
     config: UNetConfig
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array, causal: Causal) -> jax.Array:
-        features = x.shape[-1]
+        features, place = x.shape[-1], self.place
         dtype, groups = jnp.dtype(self.config.dtype), self.config.norm_groups
+        conv = functools.partial(Conv, features, dtype=dtype, place=place)
         h = nn.silu(RMSNorm(dtype=dtype, groups=groups, name='norm_in')(x))
-        h = Conv(features, dtype=dtype, name='conv_in')(h, causal)
-        film = Dense(2 * features, dtype=dtype, name='film')(condition)[:, None]
+        h = conv(('channel', 'inner'), name='conv_in')(h, causal)
+        h = place.features(h, ('batch', 'frame', 'inner'))
+        film = Dense(2 * features, dtype=dtype, place=place, name='film')(condition)[:, None]
         scale, shift = jnp.split(film, 2, axis=-1)  # [batch, 1, features]
         h = RMSNorm(dtype=dtype, groups=groups, name='norm_out')(h) * (1 + scale) + shift
         h = nn.silu(h)
-        return x + Conv(features, kernel_init=zeros, dtype=dtype, name='conv_out')(h, causal)
+        h = conv(('inner', 'channel'), kernel_init=zeros, name='conv_out')(h, causal)
+        return place.features(x + h, ('batch', 'frame', None))
 
 
 class Transformer(nn.Module):
     """Self-attention over frames, cross-attention to the context, feed-forward."""
 
     config: UNetConfig
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(
@@ -48,9 +66,10 @@ class Transformer(nn.Module):
     ) -> jax.Array:
         config = self.config
         dtype, groups = jnp.dtype(config.dtype), config.norm_groups
-        x = Attention(config.head_width, dtype, groups, name='self')(x, causal=causal)
-        x = Attention(config.head_width, dtype, groups, name='cross')(x, context, context_mask)
-        return FeedForward(config.feed_forward, dtype, groups, name='feed_forward')(x)
+        settings: dict[str, Any] = {'dtype': dtype, 'norm_groups': groups, 'place': self.place}
+        x = Attention(config.head_width, **settings, name='self')(x, causal=causal)
+        x = Attention(config.head_width, **settings, name='cross')(x, context, context_mask)
+        return FeedForward(config.feed_forward, **settings, name='feed_forward')(x)
 
 
 def merge_frames(x: jax.Array, factor: int, causal: Causal = False) -> jax.Array:

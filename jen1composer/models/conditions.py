@@ -9,12 +9,14 @@
 (3) Padding is set to zero before anything is computed from it: 0 x NaN would be NaN.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jen1composer.diffusion.batch import Task, Text
-from jen1composer.models.layers import Dense, lecun, parameter
+from jen1composer.models.layers import ANYWHERE, Dense, Placement, lecun, parameter
 from jen1composer.models.unet_config import UNetConfig
 from jen1composer.tracks import Role
 
@@ -34,6 +36,7 @@ class TimeCondition(nn.Module):
     """Equation (1): times `[batch, track]` -> condition vector `[batch, condition]`, float32."""
 
     config: UNetConfig
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, t: jax.Array) -> jax.Array:
@@ -43,14 +46,16 @@ class TimeCondition(nn.Module):
             frequency = parameter(self, 'frequencies', spaced, ('norm',), frequency.shape)
         angle = t[..., None] * frequency  # [batch, track, frequency]
         sinusoids = jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
-        h = Dense(config.condition_width, name='in')(sinusoids.reshape(t.shape[0], -1))
-        return nn.silu(Dense(config.condition_width, name='out')(nn.silu(h)))
+        dense = functools.partial(Dense, config.condition_width, place=self.place)
+        h = dense(name='in')(sinusoids.reshape(t.shape[0], -1))
+        return nn.silu(dense(name='out')(nn.silu(h)))
 
 
 class Context(nn.Module):
     """Equations (2) and (3): `[batch, token, width]` and its mask `[batch, token]`."""
 
     config: UNetConfig
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, task: Task, text: Text) -> tuple[jax.Array, jax.Array]:
@@ -76,5 +81,6 @@ class Context(nn.Module):
         context = jnp.where(mask[..., None], jnp.concatenate(states, axis=1), 0.0)
         if config.context_width is not None:
             dtype = jnp.dtype(config.dtype)
-            context = Dense(config.context_width, dtype=dtype, name='project')(context)
+            project = Dense(config.context_width, dtype=dtype, place=self.place, name='project')
+            context = project(context)
         return context, mask

@@ -22,7 +22,8 @@ sharding strategy splits.
 
 import dataclasses
 import math
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -30,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jen1composer.errors import require
-from jen1composer.models.layers import lecun, parameter, zeros
+from jen1composer.models.layers import ANYWHERE, Placement, lecun, parameter, zeros
 from jen1composer.models.spectrum import stft
 
 SLOPE = 0.1  # of the rectifier below zero
@@ -83,19 +84,21 @@ class Conv2D(nn.Module):
     """
 
     features: int
+    axes: tuple[str | None, str | None]
     width: tuple[int, int]  # odd
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        axes = (None, None, 'conv_in', 'conv_out')
+        axes = (None, None, *self.axes)
         kernel = parameter(self, 'kernel', lecun, axes, (*self.width, x.shape[-1], self.features))
         bias = parameter(self, 'bias', zeros, ('norm',), (self.features,))
         halves = [d * (width // 2) for d, width in zip(self.dilation, self.width, strict=True)]
         y = jax.lax.conv_general_dilated(
             x,
-            kernel,
+            self.place.weight(kernel, axes),
             window_strides=self.stride,
             padding=[(half, half) for half in halves],
             rhs_dilation=self.dilation,
@@ -104,11 +107,37 @@ class Conv2D(nn.Module):
         return y + bias
 
 
+class Layer(NamedTuple):
+    """What is different from one convolution of a discriminator to the next."""
+
+    features: int
+    width: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+
+
+def maps_of(x: jax.Array, layers: Sequence[Layer], place: Placement) -> Maps:
+    """The maps of all layers in a row, each but the last rectified; within a module.
+
+    Two at a time they are as a block is to a sharding strategy: what is between them is inner.
+    """
+    maps: list[jax.Array] = []
+    for number, layer in enumerate(layers):
+        axes = ('inner', 'channel') if number % 2 else ('channel', 'inner')
+        x = Conv2D(layer.features, axes, *layer[1:], place)(x)
+        if number + 1 < len(layers):
+            x = rectify(x)
+        x = place.features(x, ('batch', 'frame', None, None if number % 2 else 'inner'))
+        maps.append(x)
+    return tuple(maps)
+
+
 class PeriodDiscriminator(nn.Module):
     """View 1: `[batch, sample, channel]` -> maps `[batch, row, column, feature]`."""
 
     period: int
     channels: tuple[int, ...]
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, waveform: jax.Array) -> Maps:
@@ -116,11 +145,11 @@ class PeriodDiscriminator(nn.Module):
         padded = jnp.pad(waveform, ((0, 0), (0, -length % self.period), (0, 0)))
         x = padded.reshape(batch, -1, self.period, channels)
         strides = [(3, 1)] * (len(self.channels) - 1) + [(1, 1)]
-        maps: list[jax.Array] = []
-        for features, stride in zip(self.channels, strides, strict=True):
-            x = rectify(Conv2D(features, (5, 1), stride)(x))
-            maps.append(x)
-        return (*maps, Conv2D(1, (3, 1))(x))
+        layers = [
+            Layer(features, (5, 1), stride)
+            for features, stride in zip(self.channels, strides, strict=True)
+        ]
+        return maps_of(x, [*layers, Layer(1, (3, 1))], self.place)
 
 
 class SpectrumDiscriminator(nn.Module):
@@ -128,36 +157,36 @@ class SpectrumDiscriminator(nn.Module):
 
     config: DiscriminatorConfig
     size: int
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, waveform: jax.Array) -> Maps:
         features = self.config.spectrum_channels
         x = compressed_spectrum(waveform, self.size, self.config.compression, self.config.floor)
-        layers = [Conv2D(features, (3, 9))]
-        layers += [Conv2D(features, (3, 9), (1, 2), (d, 1)) for d in self.config.dilations]
-        layers += [Conv2D(features, (3, 3))]
-        maps: list[jax.Array] = []
-        for layer in layers:
-            x = rectify(layer(x))
-            maps.append(x)
-        return (*maps, Conv2D(1, (3, 3))(x))
+        layers = [Layer(features, (3, 9))]
+        layers += [Layer(features, (3, 9), (1, 2), (d, 1)) for d in self.config.dilations]
+        layers += [Layer(features, (3, 3)), Layer(1, (3, 3))]
+        return maps_of(x, layers, self.place)
 
 
 class Discriminators(nn.Module):
     """All: sound `[batch, sample, 2]` -> maps by name, `period_2`, ..., `spectrum_2048`, ..."""
 
     config: DiscriminatorConfig
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, waveform: jax.Array) -> dict[str, Maps]:
-        config = self.config
+        config, place = self.config, self.place
         maps: dict[str, Maps] = {}
         for period in config.periods:
             name = f'period_{period}'
-            maps[name] = PeriodDiscriminator(period, config.period_channels, name=name)(waveform)
+            maps[name] = PeriodDiscriminator(period, config.period_channels, place, name=name)(
+                waveform
+            )
         for size in config.sizes:
             name = f'spectrum_{size}'
-            maps[name] = SpectrumDiscriminator(config, size, name=name)(waveform)
+            maps[name] = SpectrumDiscriminator(config, size, place, name=name)(waveform)
         return maps
 
 

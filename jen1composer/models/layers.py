@@ -3,14 +3,17 @@
 All work on `[..., frame, channel]`. Each weight names its logical axes, so that a sharding strategy
 (`jen1composer.sharding.rules`) can place it without the layer knowing of any device:
 
-    conv_in     channels that enter a kernel, `[width, in, out]` or `[in, out]`
-    conv_out    channels that leave it
+    channel     on one side of each kernel, `[width, in, out]` or `[in, out]`, that of the stream
+                that blocks add to; at the ends, where one side is the data's, the other
+    inner       channels inside a block, between its first matrix and its last
     heads       attention heads times their width, on whichever side they stand
     norm        scales and biases, never worth splitting
 
-and its name says what an optimiser may do with it (`jen1composer.training.optimizer`): `kernel` is
-one matrix from all that enters to what leaves, `kernels` are one for each entry of the first axis,
-`bias`, `biases` and `scale` are none.
+and hands it to its `Placement` before using it; blocks do so with their features. That is all by
+which a network trains on one device or on thousands. The name of a weight says what an optimiser
+may do with it (`jen1composer.training.optimizer`): `kernel` is one matrix from all that enters to
+what leaves, `kernels` are one for each entry of the first axis, `bias`, `biases` and `scale` are
+none.
 
 Parameters are float32; `dtype` is what the arithmetic runs in. Normalisation is over channels
 within one frame and never over time: a statistic over time would let a frame see the future, and
@@ -26,8 +29,8 @@ boolean per example, traced, or one plain `bool` for all:
 which is one dense convolution of a signal with 2hd zeros before it, or with hd on both sides.
 """
 
-from collections.abc import Callable
-from typing import TypeAlias, cast
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, cast
 
 import flax.linen as nn
 import jax
@@ -40,6 +43,40 @@ lecun = nn.initializers.variance_scaling(1.0, 'fan_in', 'truncated_normal')
 lecun_each = nn.initializers.variance_scaling(1.0, 'fan_in', 'truncated_normal', batch_axis=(0,))
 zeros = nn.initializers.zeros_init()
 ones = nn.initializers.ones_init()
+
+
+class Placement(Protocol):
+    """Where arrays of a training step live (`jen1composer.sharding.layout`).
+
+    `axes` are logical names; of features `batch` and `frame` besides those of weights.
+    """
+
+    def weight(self, x: jax.Array, axes: Sequence[str | None]) -> jax.Array:
+        """A weight, cast already, from where it is stored to where it is used."""
+
+    def features(self, x: jax.Array, axes: Sequence[str | None]) -> jax.Array:
+        """Features, where they are to be."""
+
+
+class Anywhere:
+    """One device, or wherever the compiler puts things."""
+
+    def weight(self, x: jax.Array, axes: Sequence[str | None]) -> jax.Array:
+        del axes
+        return x
+
+    def features(self, x: jax.Array, axes: Sequence[str | None]) -> jax.Array:
+        del axes
+        return x
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Anywhere)
+
+    def __hash__(self) -> int:
+        return hash(Anywhere)
+
+
+ANYWHERE: Placement = Anywhere()
 
 
 def parameter(
@@ -70,17 +107,19 @@ class Dense(nn.Module):
     """Linear map of the last axis: `[..., in] -> [..., features]`."""
 
     features: int
-    axes: tuple[str | None, str | None] = ('conv_in', 'conv_out')
+    axes: tuple[str | None, str | None] = ('channel', None)
     use_bias: bool = True
     kernel_init: Initializer = lecun
     dtype: jnp.dtype = jnp.float32
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel = parameter(
             self, 'kernel', self.kernel_init, self.axes, (x.shape[-1], self.features)
         )
-        y = jnp.einsum('...i,io->...o', x.astype(self.dtype), kernel.astype(self.dtype))
+        kernel = self.place.weight(kernel.astype(self.dtype), self.axes)
+        y = jnp.einsum('...i,io->...o', x.astype(self.dtype), kernel)
         if self.use_bias:
             bias = parameter(self, 'bias', zeros, ('norm',), (self.features,))
             y = y + bias.astype(self.dtype)
@@ -91,16 +130,19 @@ class TrackDense(nn.Module):
     """A `Dense` for each track: `[batch, track, frame, in] -> [batch, track, frame, features]`."""
 
     features: int
+    axes: tuple[str | None, str | None] = ('channel', None)
     kernel_init: Initializer = lecun_each
     dtype: jnp.dtype = jnp.float32
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        axes = (None, 'conv_in', 'conv_out')
+        axes = (None, *self.axes)
         shape = (x.shape[1], x.shape[-1], self.features)
         kernels = parameter(self, 'kernels', self.kernel_init, axes, shape)
         biases = parameter(self, 'biases', zeros, (None, 'norm'), (x.shape[1], self.features))
-        y = jnp.einsum('BKTC,KCD->BKTD', x.astype(self.dtype), kernels.astype(self.dtype))
+        kernels = self.place.weight(kernels.astype(self.dtype), axes)
+        y = jnp.einsum('BKTC,KCD->BKTD', x.astype(self.dtype), kernels)
         return y + biases.astype(self.dtype)[:, None]
 
 
@@ -112,16 +154,18 @@ class Conv(nn.Module):
     """
 
     features: int
+    axes: tuple[str | None, str | None] = ('channel', None)
     width: int = 3
     dilation: int = 1
     kernel_init: Initializer = lecun
     dtype: jnp.dtype = jnp.float32
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(self, x: jax.Array, causal: Causal = False) -> jax.Array:
         if self.width % 2 == 0:
             raise ValueError(f'Conv.width: {self.width}; allowed are odd widths')
-        axes = (None, 'conv_in', 'conv_out')
+        axes = (None, *self.axes)
         shape = (self.width, x.shape[-1], self.features)
         kernel = parameter(self, 'kernel', self.kernel_init, axes, shape)
         bias = parameter(self, 'bias', zeros, ('norm',), (self.features,))
@@ -135,7 +179,7 @@ class Conv(nn.Module):
             x = by_mode(causal, x[:, : frames + 2 * half], x[:, half:])
         y = jax.lax.conv_general_dilated(
             x,
-            kernel.astype(self.dtype),
+            self.place.weight(kernel.astype(self.dtype), axes),
             window_strides=(1,),
             padding=[padding],
             rhs_dilation=(self.dilation,),

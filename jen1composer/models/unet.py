@@ -44,7 +44,16 @@ from jen1composer.diffusion.corruption import is_shown
 from jen1composer.errors import BadInput
 from jen1composer.models.blocks import ResidualBlock, Transformer, merge_frames, split_frames
 from jen1composer.models.conditions import Context, TimeCondition
-from jen1composer.models.layers import Causal, Conv, Dense, RMSNorm, TrackDense, zeros
+from jen1composer.models.layers import (
+    ANYWHERE,
+    Causal,
+    Conv,
+    Dense,
+    Placement,
+    RMSNorm,
+    TrackDense,
+    zeros,
+)
 from jen1composer.models.unet_config import UNetConfig
 
 __all__ = ['UNet', 'UNetConfig']
@@ -54,6 +63,7 @@ class UNet(nn.Module):
     """Per-track prediction from corrupted latents, their times, the task and the text."""
 
     config: UNetConfig
+    place: Placement = ANYWHERE
 
     @nn.compact
     def __call__(
@@ -83,8 +93,10 @@ class UNet(nn.Module):
         if frames % config.total_factor:
             raise BadInput(f'{frames} frames; allowed are multiples of {config.total_factor}')
 
-        condition = TimeCondition(config, name='condition')(t)  # [batch, condition]
-        context, context_mask = Context(config, name='context')(task, text)  # [batch, token, width]
+        condition = TimeCondition(config, self.place, name='condition')(t)  # [batch, condition]
+        context, context_mask = Context(config, self.place, name='context')(
+            task, text
+        )  # [batch, token, width]
         causal = task.causal  # [batch]
 
         # Parts are functions, so that their weights are called the same however much is kept.
@@ -96,6 +108,7 @@ class UNet(nn.Module):
             whole = part(function, config.remat == 'full')
             return whole(h, condition, context, context_mask, causal)
 
+        dense = functools.partial(Dense, dtype=dtype, place=self.place)
         h = part(enter, config.remat != 'none')(x, shown, is_shown(task), causal)  # (1)
         skips = []
         bottom = len(config.channels) - 1
@@ -103,13 +116,13 @@ class UNet(nn.Module):
             if i > 0:
                 skips.append(h)
                 h = merge_frames(h, config.factors[i], causal)
-                h = Dense(config.channels[i], dtype=dtype, name=f'down_{i}_merge')(h)
+                h = dense(config.channels[i], name=f'down_{i}_merge')(h)
             h = level(h, i, 'bottom' if i == bottom else 'down')
         for i in reversed(range(bottom)):
             factor = config.factors[i + 1]
-            h = Dense(config.channels[i] * factor, dtype=dtype, name=f'up_{i}_split')(h)
+            h = dense(config.channels[i] * factor, name=f'up_{i}_split')(h)
             h = jnp.concatenate([split_frames(h, factor), skips.pop()], axis=-1)
-            h = Dense(config.channels[i], dtype=dtype, name=f'up_{i}_join')(h)
+            h = dense(config.channels[i], name=f'up_{i}_join')(h)
             h = level(h, i, 'up')
         return part(leave, config.remat != 'none')(h, causal)
 
@@ -118,31 +131,36 @@ def enter(
     unet: UNet, x: jax.Array, shown: jax.Array, is_visible: jax.Array, causal: Causal
 ) -> jax.Array:
     """All that comes in of the tracks, to `[batch, frame, channel]` of the first level."""
-    config = unet.config
+    config, place = unet.config, unet.place
     dtype, groups = jnp.dtype(config.dtype), config.norm_groups
     if config.spans:
         x = jnp.concatenate([x, shown, is_visible.astype(x.dtype)], axis=-1)
     if groups == 1:
         h = beside(x)
     else:  # (5)
-        h = beside(TrackDense(config.channels[0], dtype=dtype, name='embed')(x))
+        h = beside(
+            TrackDense(
+                config.channels[0], (None, 'channel'), dtype=dtype, place=place, name='embed'
+            )(x)
+        )
         h = RMSNorm(dtype=dtype, groups=groups, name='embed_norm')(h)
-    return Conv(config.channels[0], dtype=dtype, name='enter')(h, causal)
+    conv = Conv(config.channels[0], (None, 'channel'), dtype=dtype, place=place, name='enter')
+    return place.features(conv(h, causal), ('batch', 'frame', None))
 
 
 def leave(unet: UNet, h: jax.Array, causal: Causal) -> jax.Array:
     """The last features to the prediction, `[batch, track, frame, channel]`, float32."""
-    config = unet.config
+    config, place = unet.config, unet.place
     dtype, groups = jnp.dtype(config.dtype), config.norm_groups
     tracks, channels = config.num_tracks, config.latent_channels
     h = nn.silu(RMSNorm(dtype=dtype, groups=groups, name='leave_norm')(h))
     if groups == 1:
-        y = Conv(tracks * channels, kernel_init=zeros, name='leave')(h.astype(jnp.float32), causal)
-        return apart(y, tracks)
-    h = Conv(tracks * config.channels[0], dtype=dtype, name='leave')(h, causal)
+        conv = Conv(tracks * channels, kernel_init=zeros, place=place, name='leave')
+        return apart(conv(h.astype(jnp.float32), causal), tracks)
+    h = Conv(tracks * config.channels[0], dtype=dtype, place=place, name='leave')(h, causal)
     h = nn.silu(RMSNorm(dtype=dtype, groups=groups, name='unembed_norm')(h))  # (5)
     h = apart(h, tracks).astype(jnp.float32)
-    return TrackDense(channels, kernel_init=zeros, name='unembed')(h)
+    return TrackDense(channels, kernel_init=zeros, place=place, name='unembed')(h)
 
 
 def apply_level(
@@ -163,10 +181,10 @@ def apply_level(
         residual_block, transformer = nn.remat(ResidualBlock), nn.remat(Transformer)
     for block in range(config.blocks[i]):
         prefix = f'{name}_{i}_residual_{block}'
-        h = residual_block(config, name=prefix)(h, condition, causal)
+        h = residual_block(config, unet.place, name=prefix)(h, condition, causal)
         for layer in range(config.attentions[i]):
             prefix = f'{name}_{i}_transformer_{block}_{layer}'
-            h = transformer(config, name=prefix)(h, context, context_mask, causal)
+            h = transformer(config, unet.place, name=prefix)(h, context, context_mask, causal)
     return h
 
 

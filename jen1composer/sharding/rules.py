@@ -1,95 +1,75 @@
-"""Strategies: for each logical axis, the mesh axis it is split over.
+"""Rules: for each logical axis, the mesh axes it is split over.
 
-A layer names the logical axes of its weights; a strategy says what becomes of each name. So the
-same network trains under every strategy, and comparing two of them changes one word of a config.
+A layer names the logical axes of its weights and features (`models.layers`); the rules say what
+becomes of each name. So the same network trains under every strategy, and comparing two of them
+changes one word of a config. Features, `[batch, frame, ...]`, have
 
-    dp      every device holds all weights, the batch is split over all devices
-    fsdp    the batch as in dp; each large weight is also split over `fsdp` by its input channels
-            and gathered where it is used, so that weights, moments and averages shrink with devices
+    batch       examples
+    frame       what runs along time: frames, or samples
+    inner       channels inside a block, made by its first matrix and used up by its last
+    heads       attention heads
+
+and a weight has, beside `inner` and `heads`,
+
+    channel     channels of the stream that blocks add to: split where the weight is stored, and
+                gathered where it is used; features are never split along them
+
+So `channel` is FSDP (ZeRO-3): memory shrinks, bytes are moved. `inner` and `heads` are tensor
+parallelism (Megatron-LM, arXiv 1909.08053): a block's first matrix makes its own share of the inner
+features, its last one adds up what all shares give.
 """
 
 import dataclasses
-from typing import Any
+import itertools
 
-import flax.linen as nn
-import jax
-import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jen1composer.errors import BadInput, require
 
-from jen1composer.errors import BadInput
-
-PyTree = Any
 MeshAxes = str | tuple[str, ...] | None
+
+# Logical axes that meet in one array; no two of them may be split over the same mesh axis.
+MEETING = (
+    ('batch', 'frame', 'inner'),
+    ('batch', 'frame', 'heads'),
+    ('channel', 'inner'),
+    ('channel', 'heads'),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
-    """One field per logical axis (see `models.layers`); None leaves that axis whole."""
+    """One field per logical axis; None leaves that axis whole.
 
+    Raises BadInput where two axes that meet in one array are on one mesh axis, naming both.
+    """
+
+    # of features
     batch: MeshAxes = ('data', 'fsdp')
-    conv_in: MeshAxes = None
-    conv_out: MeshAxes = None
+    frame: MeshAxes = None
+
+    # of features, and of the weights that make them
+    inner: MeshAxes = None
     heads: MeshAxes = None
-    norm: MeshAxes = None
+
+    # of weights
+    channel: MeshAxes = None
+    norm: MeshAxes = None  # scales and biases
 
     # Below this size a weight stays whole: gathering it costs more than holding it.
     whole_below_bytes: int = 256 * 1024
+    most_whole: float = 0.25  # share of all weights that may stay whole above it
 
+    def __post_init__(self) -> None:
+        for group in MEETING:
+            for one, other in itertools.combinations(group, 2):
+                for axis in set(self.axes(one)) & set(self.axes(other)):
+                    raise BadInput(
+                        f'Rules: {one} and {other} are both split over {axis}, and meet in one '
+                        'array; allowed is a mesh axis for each'
+                    )
+        require(self.whole_below_bytes >= 0, 'whole_below_bytes', self.whole_below_bytes, 'is >= 0')
+        require(0 <= self.most_whole <= 1, 'most_whole', self.most_whole, 'is 0 to 1')
 
-STRATEGIES = {
-    'dp': Rules(),
-    'fsdp': Rules(conv_in='fsdp', heads='fsdp'),
-}
-
-
-def strategy(name: str) -> Rules:
-    """The rules of a named strategy; raises BadInput with the names there are."""
-    if name not in STRATEGIES:
-        raise BadInput(f'strategy: {name!r}; allowed are {", ".join(STRATEGIES)}')
-    return STRATEGIES[name]
-
-
-def state_shardings(boxed: PyTree, mesh: Mesh, rules: Rules) -> PyTree:
-    """A NamedSharding for each leaf of a tree of boxed shapes.
-
-    Args:
-        boxed: what `jax.eval_shape` gives for a state whose weights carry their logical axes
-            (`nn.with_logical_partitioning`); leaves without names are replicated.
-        mesh: the devices.
-        rules: the strategy. An axis is split only where the mesh divides it and the weight is large
-            enough, and over one mesh axis once: the first name in the weight takes it.
-    """
-    names = nn.get_partition_spec(boxed)
-    shapes = nn.unbox(boxed)
-
-    def place(spec: PartitionSpec, part: PyTree) -> PyTree:
-        # An optimiser that leaves a weight to another one has an empty tree in its place.
-        return jax.tree.map(
-            lambda leaf: NamedSharding(mesh, _leaf_spec(tuple(spec), leaf, mesh, rules)), part
-        )
-
-    return jax.tree.map(place, names, shapes, is_leaf=lambda x: isinstance(x, PartitionSpec))
-
-
-def batch_sharding(mesh: Mesh, rules: Rules) -> NamedSharding:
-    """Splits the leading (batch) axis of every array of a batch."""
-    return NamedSharding(mesh, PartitionSpec(rules.batch))
-
-
-def _leaf_spec(
-    names: tuple[str | None, ...], leaf: jax.ShapeDtypeStruct, mesh: Mesh, rules: Rules
-) -> PartitionSpec:
-    if leaf.size * np.dtype(leaf.dtype).itemsize < rules.whole_below_bytes:
-        return PartitionSpec()
-    used: set[str] = set()
-    axes: list[MeshAxes] = []
-    for name, size in zip(names, leaf.shape, strict=False):
-        wanted = getattr(rules, name) if name else None
-        parts = (wanted,) if isinstance(wanted, str) else tuple(wanted or ())
-        fits = parts and size % int(np.prod([mesh.shape[part] for part in parts])) == 0
-        if fits and not used & set(parts):
-            used |= set(parts)
-            axes.append(wanted)
-        else:
-            axes.append(None)
-    return PartitionSpec(*axes)
+    def axes(self, name: str | None) -> tuple[str, ...]:
+        """The mesh axes over which the logical axis `name` is split."""
+        wanted = getattr(self, name) if name else None
+        return (wanted,) if isinstance(wanted, str) else tuple(wanted or ())

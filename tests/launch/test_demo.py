@@ -216,7 +216,7 @@ def test_generate_refuses_bad_input_in_one_line(finished, tmp_path, flags, said)
         ('--config.diffusion.prediction=x0', "diffusion.prediction is 'v' there, 'x0' here"),
         ('--config.diffusion.prediction=noise', "prediction: 'noise'; allowed are v, epsilon, x0"),
         ('--config.loop.log_every=0', 'loop.log_every: 0; allowed is 1 or more'),
-        ('--config.sharding.strategy=both', "strategy: 'both'; allowed are dp, fsdp"),
+        ('--config.sharding.strategy=both', "strategy: 'both'; allowed are dp, fsdp, tp"),
         ('--config.curriculum.target_shares=((1,0,0,0),)', 'as many rows of shares as stages'),
         ('--config.model.head_width=31', 'model.head_width: 31; allowed are even numbers'),
     ],

@@ -134,7 +134,7 @@ def test_a_discriminator_that_is_not_finite_ends_the_run_by_name(tmp_path):
     run = autoencoder_run(adversarial_config(tmp_path / 'data')).run
 
     def poisoned():
-        params = run.init_params()
+        params = run.recipe.init_params()
         layer = params['discriminator']['period_3']['Conv2D_1']
         layer['bias'] = layer['bias'].replace(value=layer['bias'].value * np.nan)
         return params
@@ -157,7 +157,7 @@ def test_the_whitening_takes_songs_evenly(tmp_path):
     data.songs = lambda split: eight
     assembled = dataclasses.replace(assembled, config=config, data=data)
     seen = []
-    params = nn.unbox(assembled.run.init_params())
+    params = nn.unbox(assembled.run.recipe.init_params())
     assembled.statistics(params, 'train', lambda it: seen.extend(s.title for s in it) or it)
     assert seen == ['0', '2', '5']
 

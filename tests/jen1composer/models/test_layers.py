@@ -126,8 +126,8 @@ def test_weights_stay_float32_whatever_the_arithmetic(layer):
 @pytest.mark.parametrize(
     ('layer', 'names'),
     [
-        (Dense(4), {'kernel': ('conv_in', 'conv_out'), 'bias': ('norm',)}),
-        (Conv(4), {'kernel': (None, 'conv_in', 'conv_out'), 'bias': ('norm',)}),
+        (Dense(4), {'kernel': ('channel', None), 'bias': ('norm',)}),
+        (Conv(4), {'kernel': (None, 'channel', None), 'bias': ('norm',)}),
         (RMSNorm(), {'scale': ('norm',)}),
     ],
 )

@@ -13,12 +13,14 @@ from data_pipeline.order import Order, begun
 from data_pipeline.windows import Windows
 from jen1composer.errors import BadInput
 from jen1composer.models.unet import UNet
-from jen1composer.sharding.mesh import make_mesh
-from jen1composer.sharding.rules import strategy
+from jen1composer.sharding.layout import Layout
+from jen1composer.sharding.mesh import MeshShape, make_mesh
+from jen1composer.sharding.rules import Rules
 from jen1composer.training.composer_step import DiffusionConfig, make_composer_loss
 from jen1composer.training.loop import LoopConfig
 from jen1composer.training.metrics import read_metrics
 from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
+from jen1composer.training.program import Recipe
 from jen1composer.training.run import Run, run_training
 from tests import tiny
 from tests.data_pipeline import latent_folder as small
@@ -51,18 +53,22 @@ def make_run(windows, *, stop_at=None, seed=0):
                 raise Stopped
             yield batch
 
-    rules = dataclasses.replace(strategy('fsdp'), whole_below_bytes=256)
+    mesh = make_mesh(MeshShape(fsdp=2), jax.devices()[:2])
+    layout = Layout(mesh=mesh, rules=Rules(channel='fsdp', whole_below_bytes=256))
     return Run(
-        init_params=lambda: tiny.init_boxed(MODEL, seed=seed),
-        loss_fn=make_composer_loss(UNet(MODEL), DiffusionConfig(), seed),
-        optimizer=make_optimizer(
-            OptimizerConfig(name='muon', peak_learning_rate=1e-3, total_steps=STEPS, warmup_steps=1)
+        recipe=Recipe(
+            init_params=lambda: tiny.init_boxed(MODEL, seed=seed),
+            loss_fn=make_composer_loss(UNet(MODEL, layout), DiffusionConfig(), seed),
+            optimizer=make_optimizer(
+                OptimizerConfig(
+                    name='muon', peak_learning_rate=1e-3, total_steps=STEPS, warmup_steps=1
+                )
+            ),
+            ema_decay=0.9,
+            layout=layout,
         ),
-        ema_decay=0.9,
         batches=host_batches,
         identity={'seed': seed},
-        mesh=make_mesh(fsdp=2, devices=jax.devices()[:2]),
-        rules=rules,
         loop=LoopConfig(total_steps=STEPS, log_every=1, evaluate_every=2, save_every_s=0.0),
     )
 
