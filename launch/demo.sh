@@ -4,7 +4,7 @@
 #
 #   bash launch/demo.sh [--quick] [--out=DIR]
 #
-# About 23 minutes on two cores the first time, --quick about 5 (the same path, barely trained).
+# About 23 minutes on two cores the first time, --quick a few (the same path, barely trained).
 # Everything goes to DIR (default: demo, or demo_quick). Interrupted, the same command goes on where
 # it was; what is done is not done again.
 set -euo pipefail
