@@ -32,6 +32,10 @@ def get_config(arg: str = '') -> ConfigDict:
     config.batch = 16
     config.accumulate = 1  # parts of a batch that are worked through one after another
 
+    config.init_from = ''  # workdir of a composer whose averaged weights a new run begins with
+    config.init_partial = False  # True: those that fit, where not all do
+    config.trainable = ''  # regular expression found in the names of what trains; '': all
+
     config.data = ConfigDict()
     # From launch.encode_latents: a folder, or several mixed by weight, 'demo/latents:3,more:1'.
     config.data.latents = 'demo/latents'
@@ -84,8 +88,11 @@ def get_config(arg: str = '') -> ConfigDict:
     config.optimizer.name = 'muon'
     config.optimizer.peak_learning_rate = 1e-3
     config.optimizer.warmup_steps = 20 if quick else 100
+    config.optimizer.schedule = 'linear'  # or cosine, constant, warmup_stable_decay, inverse_sqrt
+    config.optimizer.stage_rates = ()  # what each stage multiplies the learning rate by
     config.optimizer.weight_decay = 0.01
     config.optimizer.clip_norm = 1.0
+    config.optimizer.spike_factor = 0.0  # of the usual norm, above which a step is skipped; 0: none
     config.ema_decay = 0.99 if quick else 0.995
 
     config.sharding = ConfigDict()

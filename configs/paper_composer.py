@@ -30,6 +30,10 @@ def get_config(arg: str = '') -> ConfigDict:
     config.batch = 128
     config.accumulate = 1  # parts of a batch that are worked through one after another
 
+    config.init_from = ''  # workdir of a composer whose averaged weights a new run begins with
+    config.init_partial = False  # True: those that fit, where not all do
+    config.trainable = ''  # regular expression found in the names of what trains; '': all
+
     config.data = ConfigDict()
     config.data.latents = 'latents'  # from launch.encode_latents; or mixed, 'a:3,b:1'
     config.data.autoencoder = 'autoencoder'  # workdir of launch.train_autoencoder
@@ -84,8 +88,11 @@ def get_config(arg: str = '') -> ConfigDict:
     config.optimizer.peak_learning_rate = 3e-5
     config.optimizer.floor = 0.0
     config.optimizer.warmup_steps = 2000
+    config.optimizer.schedule = 'linear'  # or cosine, constant, warmup_stable_decay, inverse_sqrt
+    config.optimizer.stage_rates = ()  # what each stage multiplies the learning rate by
     config.optimizer.weight_decay = 0.01
     config.optimizer.clip_norm = 1.0
+    config.optimizer.spike_factor = 0.0  # of the usual norm, above which a step is skipped; 0: none
     config.ema_decay = 0.9999
 
     config.sharding = ConfigDict()

@@ -30,7 +30,6 @@ from jen1composer.training.autoencoder_step import (
     init_params,
     make_loss,
 )
-from jen1composer.training.checkpoints import flat_identity
 from jen1composer.training.codec import Codec
 from jen1composer.training.loop import LoopConfig
 from jen1composer.training.program import Recipe
@@ -43,7 +42,7 @@ from launch.autoencoder_sections import (
     make_optimizers,
     make_task,
 )
-from launch.config_sections import require_sections
+from launch.config_sections import identity_of, require_sections
 from launch.sharding_section import make_accumulate, make_layout
 
 SECTIONS = (
@@ -169,7 +168,7 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
             accumulate=accumulate,
         ),
         batches=host_batches,
-        identity=flat_identity(config, ignore=NOT_IDENTITY)
+        identity=identity_of(config, ignore=NOT_IDENTITY)
         | {'data': data.fingerprint, 'total_steps': total_steps},
         loop=LoopConfig(**config.loop),
     )

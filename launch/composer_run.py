@@ -2,11 +2,12 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from etils import epath
 from ml_collections import ConfigDict
 
 from data_pipeline.batches import batches, fixed_batches
@@ -18,18 +19,19 @@ from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.validation import make_loss_at, time_bins
 from jen1composer.models.unet import UNet
 from jen1composer.sharding.layout import check_batch, host_share
-from jen1composer.training.checkpoints import Meta, flat_identity
+from jen1composer.training.checkpoints import Meta, restore_ema
 from jen1composer.training.codec import Codec
 from jen1composer.training.composer_step import make_composer_loss
 from jen1composer.training.loop import LoopConfig
-from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.program import Recipe
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree, TrainState
-from jen1composer.training.workdir import ComposerSpec, unet_config
+from jen1composer.training.trainable import freeze_loss
+from jen1composer.training.warm_start import Weight, compare, require_all_taken
+from jen1composer.training.workdir import ComposerSpec, read_spec, unet_config
 from launch.composer_data import VALIDATION_SEED, make_order, open_data
-from launch.composer_sections import make_curriculum, make_diffusion
-from launch.config_sections import require_sections
+from launch.composer_sections import make_composer_optimizer, make_curriculum, make_diffusion
+from launch.config_sections import identity_of, require_sections
 from launch.sharding_section import make_accumulate, make_layout
 
 # May change on a resume; what of the data may not, `composer_data` says.
@@ -48,6 +50,7 @@ class ComposerRun:
     codec: Codec
     held_out: Mapping[str, list[Batch]]  # by what it is called in the metrics
     loss_at: Callable[[PyTree, Batch, float], jax.Array]
+    begins_with: Sequence[Weight] = ()  # what becomes of the weights of `init_from`
 
     def evaluate(self, state: TrainState) -> dict[str, Any]:
         """Squared errors of the averaged weights: over all, and for text per time bin too."""
@@ -120,21 +123,29 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
     def host_batches(first_step: int) -> Iterator[Batch]:
         return batches(data.train, curriculum, order, first_step=first_step, workers=workers)
 
+    saved, begins_with = None, []
+    if config.get('init_from', '') and begun is None:  # else the run is past its beginning
+        saved = weights_of(config.init_from, codec)
+        begins_with = compare(jax.eval_shape(init_params), saved)
+        if not config.get('init_partial', False):
+            require_all_taken(f'--config.init_from={config.init_from}', begins_with)
+
     run = Run(
         recipe=Recipe(
             init_params=init_params,
-            loss_fn=make_composer_loss(model, diffusion, config.seed),
-            optimizer=make_optimizer(
-                OptimizerConfig(total_steps=order.total_steps, **config.optimizer)
+            loss_fn=freeze_loss(
+                make_composer_loss(model, diffusion, config.seed), config.get('trainable', '')
             ),
+            optimizer=make_composer_optimizer(config, curriculum),
             ema_decay=config.ema_decay,
             layout=layout,
             accumulate=accumulate,
         ),
         batches=host_batches,
-        identity={**flat_identity(config, ignore=NOT_IDENTITY), **data.identity},
+        identity={**identity_of(config, ignore=NOT_IDENTITY), **data.identity},
         data={'segments': order.to_json()},
         loop=LoopConfig(total_steps=order.total_steps, **config.loop),
+        saved=saved,
     )
     spec = ComposerSpec(
         tracks=manifest.tracks,
@@ -151,7 +162,27 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
     )
     # It is asked on one host's batches, whatever the layout.
     loss_at = make_loss_at(UNet(model.config), diffusion, VALIDATION_SEED)
-    return ComposerRun(run=run, spec=spec, codec=codec, held_out=held_out, loss_at=loss_at)
+    return ComposerRun(
+        run=run,
+        spec=spec,
+        codec=codec,
+        held_out=held_out,
+        loss_at=loss_at,
+        begins_with=begins_with,
+    )
+
+
+def weights_of(workdir: str, codec: Codec) -> PyTree:
+    """The averaged weights of the composer in `workdir`, which was trained on latents of `codec`.
+
+    Raises BadInput where it holds no composer, or one of other latents.
+    """
+    if read_spec(workdir).autoencoder_fingerprint != codec.fingerprint:
+        raise BadInput(
+            f'--config.init_from={workdir}: was trained on the latents of another autoencoder; '
+            'allowed is a composer of the one in --config.data.autoencoder'
+        )
+    return restore_ema(epath.Path(workdir) / 'checkpoints')[0]
 
 
 def held_out_batches(

@@ -1,8 +1,9 @@
-"""Sections of a composer's config as what the library takes: the curriculum and the diffusion."""
+"""Sections of a composer's config as what the library takes: curriculum, diffusion, optimiser."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import optax
 from ml_collections import ConfigDict
 
 from data_pipeline.curriculum import Curriculum, Stage, Transition
@@ -13,6 +14,8 @@ from jen1composer.diffusion.time_sampling import make_time_sampling
 from jen1composer.diffusion.weighting import make_weighting
 from jen1composer.errors import BadInput, require
 from jen1composer.training.composer_step import DiffusionConfig
+from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
+from jen1composer.training.trainable import freeze_optimizer
 
 SPANS = ('p_causal', 'shared_span', 'min_span', 'max_span')
 REQUIRED = ('stage_steps', 'target_shares', 'p_given')
@@ -68,6 +71,19 @@ def make_diffusion(config: ConfigDict) -> DiffusionConfig:
         weighting=make_weighting(*_named(config.get('weighting', 'uniform'))),
         prompt_dropout=config.prompt_dropout,
     )
+
+
+def make_composer_optimizer(
+    config: ConfigDict, curriculum: Curriculum
+) -> optax.GradientTransformation:
+    """The optimiser of a config's section `optimizer`, of the parameters `trainable` names."""
+    section = config.optimizer.to_dict()
+    optimizer = OptimizerConfig(
+        total_steps=curriculum.total_steps,
+        stage_steps=tuple(stage.steps for stage in curriculum.stages),
+        **section | {'stage_rates': _tuples(section.get('stage_rates', ()))},
+    )
+    return freeze_optimizer(make_optimizer(optimizer), config.get('trainable', ''))
 
 
 def _named(choice: str | ConfigDict) -> tuple[str, Mapping[str, Any]]:

@@ -25,9 +25,9 @@ from jen1composer.models.flops import (
 from jen1composer.models.unet import UNet
 from jen1composer.training.autoencoder_step import autoencoder_of, init_params, make_loss
 from jen1composer.training.composer_step import make_composer_loss
-from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.state import PyTree, initial_state, parameter_count
 from jen1composer.training.step import LossFn, make_train_step
+from jen1composer.training.trainable import freeze_loss
 from jen1composer.training.workdir import unet_config
 from launch.autoencoder_run import SECTIONS, check_values
 from launch.autoencoder_sections import (
@@ -36,7 +36,7 @@ from launch.autoencoder_sections import (
     make_optimizers,
     make_task,
 )
-from launch.composer_sections import make_curriculum, make_diffusion
+from launch.composer_sections import make_composer_optimizer, make_curriculum, make_diffusion
 from launch.config_sections import require_sections
 
 COMPOSER_SECTIONS = ('data.', 'curriculum.', 'model.', 'diffusion.', 'optimizer.')
@@ -119,10 +119,11 @@ def _composer(config: ConfigDict, given: GivenByData, frames: int) -> Subject:
         init_params=lambda: apply(model.init, jax.random.key(0), zeros(batch))['params'],
         part_of=unet_part,
         forward=lambda params, batch: apply(model.apply, {'params': params}, batch),
-        loss_fn=make_composer_loss(model, make_diffusion(config.diffusion), config.seed),
-        optimizer=make_optimizer(
-            OptimizerConfig(total_steps=curriculum.total_steps, **config.optimizer)
+        loss_fn=freeze_loss(
+            make_composer_loss(model, make_diffusion(config.diffusion), config.seed),
+            config.get('trainable', ''),
         ),
+        optimizer=make_composer_optimizer(config, curriculum),
         ema_decay=config.ema_decay,
         batch=batch,
         forward_flops=unet_forward(model.config, shape),

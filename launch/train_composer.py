@@ -9,7 +9,9 @@ another batch it goes on at the example after the last. Other data are refused, 
   python -m launch.train_composer --config=configs/demo.py --workdir=demo/composer \\
       --config.data.latents=demo/latents:3,more/latents:1 --allow_data_change
 
-says that they may be others from here on; what changed is logged.
+says that they may be others from here on; what changed is logged. With --config.init_from=DIR a
+new run begins with the averaged weights of another one (configs/finetune.py), and what became of
+each weight is in init_from.json of its workdir.
 """
 
 import dataclasses
@@ -34,8 +36,10 @@ def main(argv: list[str]) -> None:
     from etils import epath
 
     from jen1composer.training.checkpoints import NoCheckpoint, read_meta, refuse_other_run
+    from jen1composer.training.files import write_whole
     from jen1composer.training.run import run_training
     from jen1composer.training.state import parameter_count
+    from jen1composer.training.warm_start import summary
     from jen1composer.training.workdir import write_spec
     from launch.composer_data import DATA_KEYS
     from launch.composer_run import composer_run
@@ -56,6 +60,10 @@ def main(argv: list[str]) -> None:
         print(f'other data from here on: {"; ".join(changed)}', file=sys.stderr)
     assembled.codec.save(workdir / 'autoencoder')  # so that the workdir alone can make sound
     write_spec(workdir, assembled.spec)
+    if assembled.begins_with:
+        rows = [row._asdict() for row in assembled.begins_with]
+        write_whole(workdir / 'init_from.json', f'{json.dumps(rows, indent=1)}\n'.encode())
+        print(summary(assembled.begins_with), file=sys.stderr)
 
     def show(steps: Iterable[int]) -> Iterable[int]:
         return command.progress(steps, 'composer')

@@ -14,7 +14,8 @@ from jen1composer.training.checkpoints import Checkpoints, Identity
 from jen1composer.training.loop import Batches, Evaluate, LoopConfig, train
 from jen1composer.training.metrics import MetricsFile
 from jen1composer.training.program import Recipe, make_program
-from jen1composer.training.state import TrainState
+from jen1composer.training.state import PyTree, TrainState
+from jen1composer.training.warm_start import warm_start
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class Run:
 
     `batches(step)` yields this host's batches as numpy arrays from a step on; `identity` is what
     must not change on a resume, but for keys that begin with one of `may_change`; `data` is JSON
-    that is saved along.
+    that is saved along. `saved` are weights, numpy arrays, that it begins with where they fit.
     """
 
     recipe: Recipe
@@ -32,6 +33,7 @@ class Run:
     loop: LoopConfig
     data: Any = None
     may_change: Sequence[str] = ()
+    saved: PyTree = None
 
 
 def run_training(
@@ -60,6 +62,9 @@ def run_training(
     )
     if checkpoints.latest_step() is None:
         state = program.begin()
+        if run.saved is not None:
+            params, ema = (warm_start(tree, run.saved)[0] for tree in (state.params, state.ema))
+            state = dataclasses.replace(state, params=params, ema=ema)
     else:
         state = checkpoints.restore(program.abstract)
 

@@ -1,7 +1,7 @@
 """The training state: everything a step reads and writes, as one pytree."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -42,3 +42,11 @@ def initial_state(
 def parameter_count(params: PyTree) -> int:
     """How many numbers a tree of parameters (or of their shapes) holds."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def parameter_path(path: Sequence[Any]) -> tuple[str, ...]:
+    """The names of modules down to a parameter, and its own, of its key path in a tree.
+
+    The same whether or not it lies in a box with its logical axes.
+    """
+    return tuple(key.key for key in path if isinstance(key, jax.tree_util.DictKey))

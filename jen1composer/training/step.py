@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jen1composer.training.spikes import count_skipped
 from jen1composer.training.state import PyTree, TrainState
 
 Metrics = Mapping[str, jax.Array]
@@ -37,7 +38,8 @@ def make_train_step(
 
     `loss_fn(params, batch, step)` returns the scalar loss and scalar metrics by name. `networks`
     are entries of the parameters whose gradients' norms are told apart, where there are several.
-    `accumulate` is k.
+    `accumulate` is k. Where the optimiser leaves out spikes, the metric `skipped` is 1 for a step
+    that it left out and 0 for others, and so the share of them in a mean.
     """
 
     def gradient(params: PyTree, batch: Any, step: jax.Array) -> tuple[Metrics, PyTree]:
@@ -67,7 +69,9 @@ def make_train_step(
         ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
         new = TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
         norms = {f'gradient_norm_{name}': optax.tree.norm(grads[name]) for name in networks}
-        return new, {**metrics, 'gradient_norm': optax.tree.norm(grads), **norms}
+        before, after = count_skipped(state.opt_state), count_skipped(opt_state)
+        spikes = {name: jnp.float32(after[name] - before[name]) for name in after}
+        return new, {**metrics, 'gradient_norm': optax.tree.norm(grads), **norms, **spikes}
 
     return step
 

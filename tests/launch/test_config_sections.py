@@ -4,7 +4,7 @@ import pytest
 
 from configs import demo, demo_autoencoder
 from jen1composer.errors import BadInput
-from launch.config_sections import require_sections
+from launch.config_sections import AS_WITHOUT, identity_of, require_sections
 
 
 def test_own_config_is_taken():
@@ -20,3 +20,14 @@ def test_missing_sections_are_named():
 def test_value_is_no_section(sections):
     with pytest.raises(BadInput, match='needs'):
         require_sections(demo_autoencoder.get_config(), 'train_autoencoder', sections)
+
+
+def test_a_run_from_before_there_was_a_key_goes_on_with_the_config_that_has_it():
+    config = demo.get_config()
+    assert config.init_from == config.trainable == ''
+    flat = identity_of(config, ignore=['data'])
+    assert {'optimizer.name', 'seed'} <= {*flat}
+    assert not {*flat} & {*AS_WITHOUT}
+    config.optimizer.schedule, config.trainable = 'cosine', 'leave'
+    said = identity_of(config, ignore=['data'])
+    assert said == flat | {'optimizer.schedule': 'cosine', 'trainable': 'leave'}

@@ -1,0 +1,38 @@
+"""Other songs for the demo's composer: it goes on from its weights, on latents it has not seen.
+
+  python -m launch.prepare_data --source=stems:my_songs --out=finetune/data
+  python -m launch.encode_latents --autoencoder=demo/autoencoder --data=finetune/data \
+      --out=finetune/latents
+  python -m launch.train_composer --config=configs/finetune.py --workdir=finetune/composer
+"""
+
+from ml_collections import ConfigDict
+
+from configs import demo
+
+
+def get_config(arg: str = '') -> ConfigDict:
+    """`arg` must be ''."""
+    if arg:
+        raise ValueError(f"argument {arg!r}; allowed is ''")
+    config = demo.get_config()
+    config.init_from = 'demo/composer'
+    # config.trainable = 'Attention' would train the attention alone; any regular expression.
+
+    config.data.latents = 'finetune/latents'  # 'demo/latents:1,finetune/latents:3' forgets less
+    config.data.autoencoder = 'demo/autoencoder'  # the one that init_from was trained with
+
+    # One stage, the demo's last: what the earlier ones taught is there.
+    config.curriculum.stage_steps = (400,)
+    config.curriculum.target_shares = ((1, 1, 1, 3),)
+
+    config.optimizer.schedule = 'cosine'
+    config.optimizer.peak_learning_rate = 3e-4  # a third of the demo's
+    config.optimizer.floor = 0.0
+    config.optimizer.warmup_steps = 20
+    config.optimizer.spike_factor = 5.0
+    config.ema_decay = 0.98
+
+    config.loop.log_every = 20
+    config.loop.evaluate_every = 200
+    return config
