@@ -4,28 +4,42 @@ One checkpoint holds the state (parameters, optimiser, moving average, step) and
 description of all that decides the numbers: model, optimiser, curriculum, seed, data fingerprint. A
 run is resumed only with the identity it began with, but for keys that it is told may change; what
 differs is named. Beside it stands `data`, where the run is in its data if the step alone does not
-say it. Saving is asynchronous and by time, so that an interruption costs at most `save_every_s`; a
-half-written one is not seen.
+say it. Saving is asynchronous and by time, so that an interruption costs at most `save_every_s`.
+
+The newest few are kept, and those of every so many steps for ever. Who reads gets the newest whole
+one: what is half-written or damaged (see `checkpoint_manifest`) is named in a warning and skipped.
+A state comes back on any number of devices in any layout: what is saved is arrays, not placements.
 """
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
 from etils import epath
+from jax.experimental import multihost_utils
+from orbax.checkpoint import checkpoint_managers as preservation
 
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, RunFailed
+from jen1composer.training.checkpoint_folder import (
+    NoCheckpoint,
+    absolute,
+    half_written,
+    newest_whole,
+    one_line,
+    opened,
+    permanent_steps,
+    readable,
+    warn_skipped,
+)
+from jen1composer.training.checkpoint_manifest import write_manifest
 from jen1composer.training.state import TrainState
 
 Identity = Mapping[str, Any]  # flat: 'model.channels' -> JSON value
-
-
-class NoCheckpoint(BadInput):
-    """A folder that no run has saved into."""
 
 
 class Meta(NamedTuple):
@@ -40,6 +54,9 @@ class Checkpoints:
     """The checkpoints of one run, in `folder`; `identity` and `data` are JSON and are saved along.
 
     `may_change` holds the beginnings of keys of `identity` in which a checkpoint may differ.
+    The newest `keep` stay, and for ever those of a multiple of `keep_every_steps` (0: none) and
+    those that an earlier run in this folder has kept so. What a killed run left half-written is
+    removed.
     """
 
     def __init__(
@@ -51,66 +68,146 @@ class Checkpoints:
         may_change: Sequence[str] = (),
         save_every_s: float = 300.0,
         keep: int = 2,
+        keep_every_steps: int = 0,
     ):
-        self._folder = _absolute(folder)
+        self._folder = absolute(folder)
         self._meta = {'identity': dict(identity), 'data': data}
         self._may_change = tuple(may_change)
         self._save_every_s = save_every_s
+        self._keep_every_steps = keep_every_steps
         self._saved_at = time.monotonic()
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._saving: int | None = None  # the step of the last save that was begun
+        kept = [preservation.LatestN(keep), preservation.CustomSteps(permanent_steps(self._folder))]
+        if keep_every_steps:
+            kept.append(preservation.EveryNSteps(keep_every_steps))
+        half = half_written(self._folder)
+        if half:
+            logging.warning('%s: left half-written and removed: %s', folder, ', '.join(half))
+        self._manager = ocp.CheckpointManager(
+            self._folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=preservation.AnyPreservationPolicy(kept),
+                cleanup_tmp_directories=True,
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._before_commit),
+            ),
+        )
 
     def latest_step(self) -> int | None:
-        """Steps done at the newest whole checkpoint, or None."""
-        return self._manager.latest_step()
+        """Steps done at the newest whole checkpoint, or None where there is no checkpoint.
+
+        Raises BadInput where there are some and all are damaged.
+        """
+        steps = self._manager.all_steps()
+        return newest_whole(self._folder, steps)[0] if steps else None
 
     def restore(self, abstract: TrainState) -> TrainState:
-        """The newest checkpoint, placed as `abstract` says (shapes, dtypes and shardings).
+        """The newest whole checkpoint, placed as `abstract` says (shapes, dtypes and shardings).
 
-        Raises BadInput where it was written under another identity.
+        Damaged ones that are newer are renamed to damaged-STEP, out of the way of what follows.
+        Raises BadInput where it was written under another identity, and where none is whole.
         """
-        step = self._manager.latest_step()
-        with _whole(self._folder, step):
+        step, damaged = newest_whole(self._folder, self._manager.all_steps())
+        warn_skipped(self._folder, step, damaged)
+        with readable(self._folder, step):
             meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
         saved, given = meta['meta']['identity'], self._meta['identity']
         check_identity(self._folder, saved, given, self._may_change)
-        with _whole(self._folder, step):
+        with readable(self._folder, step):
             restored = self._manager.restore(
                 step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
             )
+        self._set_aside(damaged)
         return restored['state']
 
-    def due(self) -> bool:
-        """Whether it is time to save; raises what went wrong with the save before, if it did."""
-        self._manager.check_for_errors()
-        return time.monotonic() - self._saved_at >= self._save_every_s
+    def due(self, step: int | None = None) -> bool:
+        """Whether to save now: by the clock, or because the checkpoint of `step` is to be kept.
+
+        Raises RunFailed where the save before went wrong.
+        """
+        if not self._manager.is_saving_in_progress():
+            self._finish()
+        by_clock = time.monotonic() - self._saved_at >= self._save_every_s
+        return by_clock or (step is not None and self._is_permanent(step))
 
     def save(self, step: int, state: TrainState) -> None:
-        """Starts saving; returns once the state is copied and may be donated again."""
+        """Starts saving; returns once the state is copied and may be donated again.
+
+        Raises RunFailed where this one cannot be begun, or the one before went wrong.
+        """
+        self._finish()
         if self._manager.latest_step() == step:
             return
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                meta=ocp.args.JsonSave(self._meta),
-            ),
-        )
+        self._saving = step
+        with self._saved():
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    meta=ocp.args.JsonSave(self._meta),
+                ),
+            )
         self._saved_at = time.monotonic()
 
     def close(self) -> None:
-        """Waits until all that was saved is on disk."""
-        self._manager.wait_until_finished()
+        """Waits until all that was saved is on disk; raises RunFailed where it is not."""
+        self._finish()
         self._manager.close()
 
+    def _is_permanent(self, step: int) -> bool:
+        return self._keep_every_steps > 0 and step % self._keep_every_steps == 0
 
-def restore_ema(folder: epath.PathLike) -> tuple[Any, int]:
-    """The averaged weights of the newest checkpoint in `folder`, as numpy arrays, and its step.
+    def _finish(self) -> None:
+        """Waits for a save that was begun.
 
-    Nothing else is read, and no device or mesh need be there that wrote it.
-    Raises BadInput where there is no checkpoint, or it is damaged.
+        Not `check_for_errors`: it would take the error from the thread that removes old
+        checkpoints once the new one is there.
+        """
+        with self._saved():
+            self._manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _saved(self) -> Iterator[None]:
+        """Whatever goes wrong with a save becomes one line that names its step."""
+        try:
+            yield
+        except Exception as error:
+            raise RunFailed(
+                f'{self._folder}: the checkpoint of step {self._saving} could not be saved '
+                f'({one_line(error)}); what was saved before stays'
+            ) from error
+
+    def _before_commit(self) -> None:
+        """Orbax calls this on its thread when all is written; what it raises, the save raises."""
+        if jax.process_index() == 0:
+            (written,) = (
+                path
+                for path in self._folder.iterdir()
+                if path.name.partition('.')[0] == str(self._saving)
+            )
+            write_manifest(written, permanent=self._is_permanent(self._saving or 0))
+
+    def _set_aside(self, steps: Iterable[int]) -> None:
+        """Renames checkpoints, so that their steps can be saved again; nothing is thrown away."""
+        if not steps:
+            return
+        multihost_utils.sync_global_devices('restored')
+        if jax.process_index() == 0:
+            for step in steps:
+                aside = self._folder / f'damaged-{step}'
+                if aside.exists():
+                    aside.rmtree()
+                (self._folder / str(step)).rename(aside)
+        multihost_utils.sync_global_devices('set aside')
+        self._manager.reload()
+
+
+def restore_ema(folder: epath.PathLike, step: int | None = None) -> tuple[Any, int]:
+    """The averaged weights of a checkpoint in `folder`, as numpy arrays, and its step.
+
+    That of `step`, else the newest whole one. Nothing else is read, and no device or mesh need be
+    there that wrote it. Raises BadInput where there is no checkpoint, or none is whole.
     """
-    with _newest(folder) as (manager, step), _whole(folder, step):
+    with opened(folder, step) as (manager, step), readable(folder, step):
         saved = manager.item_metadata(step)['state'].tree['ema']
         target = {'ema': jax.tree.map(lambda _: 0, saved)}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), target)
@@ -119,12 +216,12 @@ def restore_ema(folder: epath.PathLike) -> tuple[Any, int]:
     return restored['state']['ema'], step
 
 
-def read_meta(folder: epath.PathLike) -> Meta:
-    """What the newest checkpoint in `folder` says of its run, without its state.
+def read_meta(folder: epath.PathLike, step: int | None = None) -> Meta:
+    """What a checkpoint in `folder` says of its run, without its state; which one as `restore_ema`.
 
-    Raises BadInput where there is no checkpoint.
+    Raises BadInput where there is no checkpoint, or none is whole.
     """
-    with _newest(folder) as (manager, step), _whole(folder, step):
+    with opened(folder, step) as (manager, step), readable(folder, step):
         restored = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
     meta = restored['meta']
     return Meta(step=step, identity=meta['identity'], data=meta.get('data'))
@@ -140,12 +237,6 @@ def refuse_other_run(
     with contextlib.suppress(NoCheckpoint):
         return check_identity(folder, read_meta(folder).identity, identity, may_change)
     return []
-
-
-def _absolute(folder: epath.PathLike) -> epath.Path:
-    """Orbax writes to absolute paths only; a bucket's address is one."""
-    path = epath.Path(folder)
-    return path if '://' in str(folder) else path.absolute()
 
 
 def check_identity(
@@ -174,33 +265,6 @@ def check_identity(
         shown = '; '.join(refused[:3]) + ('; ...' if len(refused) > 3 else '')
         raise BadInput(f'{where}: was written by another config: {shown}; use another folder')
     return list(differing.values())
-
-
-@contextlib.contextmanager
-def _whole(folder: epath.PathLike, step: int | None) -> Iterator[None]:
-    """What Orbax raises over a file that is missing or cut becomes one line."""
-    try:
-        yield
-    except (ValueError, OSError, KeyError) as error:
-        reason = ' '.join(str(error).split())[:120]
-        raise BadInput(
-            f'{folder}: the checkpoint of step {step} is damaged ({reason}); remove its folder, '
-            'and the one before is used'
-        ) from error
-
-
-@contextlib.contextmanager
-def _newest(folder: epath.PathLike) -> Iterator[tuple[ocp.CheckpointManager, int]]:
-    """Opens `folder` for reading its newest checkpoint; raises BadInput where there is none."""
-    folder = _absolute(folder)
-    if folder.exists():
-        handlers = {'state': ocp.PyTreeCheckpointHandler(), 'meta': ocp.JsonCheckpointHandler()}
-        with ocp.CheckpointManager(folder, item_handlers=handlers) as manager:
-            step = manager.latest_step()
-            if step is not None:
-                yield manager, step
-                return
-    raise NoCheckpoint(f'{folder}: holds no checkpoint; allowed is a folder a run has saved into')
 
 
 def flat_identity(config: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jen1composer.errors import BadInput
+from jen1composer.training import checkpoint_manifest
 from jen1composer.training.checkpoints import (
     Checkpoints,
     Meta,
@@ -59,7 +60,36 @@ def test_a_relative_folder_will_do(tmp_path, monkeypatch):
 
 def test_the_newest_are_kept(tmp_path):
     save(tmp_path, *(trained(n) for n in (1, 2, 3)), keep=2)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name.isdigit()) == ['2', '3']
+    assert steps_in(tmp_path) == [2, 3]
+
+
+def steps_in(folder) -> list[int]:
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def test_those_of_every_so_many_steps_are_kept_for_ever(tmp_path):
+    """Also by a later run that keeps others, or none."""
+    states = {n: trained(n) for n in range(1, 9)}
+    save(tmp_path, *(states[n] for n in (1, 2, 3, 4, 5)), keep=1, keep_every_steps=2)
+    assert steps_in(tmp_path) == [2, 4, 5]
+    save(tmp_path, states[6], states[7], keep=2, keep_every_steps=3)
+    assert steps_in(tmp_path) == [2, 4, 6, 7]
+    save(tmp_path, states[8], keep=1)
+    assert steps_in(tmp_path) == [2, 4, 6, 8]
+    assert restore_ema(tmp_path, step=4)[1] == read_meta(tmp_path, step=4).step == 4
+    np.testing.assert_array_equal(restore_ema(tmp_path, step=4)[0]['w'], states[4].ema['w'])
+    with pytest.raises(BadInput, match='step: 5; allowed are 2, 4, 6, 8'):
+        restore_ema(tmp_path, step=5)
+
+
+def test_a_permanent_checkpoint_is_due_whatever_the_clock_says(tmp_path):
+    checkpoints = Checkpoints(tmp_path, identity={}, save_every_s=1e9, keep_every_steps=3)
+    assert [n for n in range(1, 10) if checkpoints.due(n)] == [3, 6, 9]
+    assert not checkpoints.due()
+    checkpoints.close()
+    checkpoints = Checkpoints(tmp_path, identity={}, save_every_s=1e9)
+    assert not any(checkpoints.due(n) for n in range(1, 10))
+    checkpoints.close()
 
 
 def test_saving_goes_on_while_its_state_is_donated_away(tmp_path):
@@ -173,6 +203,7 @@ def test_where_a_run_is_in_its_data_is_kept_beside_and_older_checkpoints_have_no
     path = tmp_path / 'old' / '2' / 'meta' / 'metadata'
     assert json.loads(path.read_text()) == {'identity': toy.IDENTITY, 'data': None}
     path.write_text(json.dumps({'identity': toy.IDENTITY}))
+    (tmp_path / 'old' / '2' / checkpoint_manifest.NAME).unlink()
     assert read_meta(tmp_path / 'old') == Meta(2, toy.IDENTITY, None)
     checkpoints = Checkpoints(tmp_path / 'old', identity=toy.IDENTITY)
     assert int(checkpoints.restore(ABSTRACT).step) == 2
@@ -211,15 +242,3 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path, name):
     with pytest.raises(BadInput, match='holds no checkpoint; allowed is a folder a run has saved'):
         restore_ema(tmp_path / name)
     assert not (tmp_path / 'none').exists()
-
-
-def test_a_checkpoint_whose_files_are_cut_is_refused_by_its_step(tmp_path):
-    save(tmp_path, trained(3))
-    for path in (tmp_path / '3' / 'state').rglob('d/*'):
-        path.write_bytes(path.read_bytes()[:10])
-    with pytest.raises(BadInput, match='the checkpoint of step 3 is damaged'):
-        restore_ema(tmp_path)
-    checkpoints = Checkpoints(tmp_path, identity=toy.IDENTITY)
-    with pytest.raises(BadInput, match='the checkpoint of step 3 is damaged'):
-        checkpoints.restore(ABSTRACT)
-    checkpoints.close()
