@@ -13,7 +13,7 @@ Conventions:
 
 A chip that is not in the table has no peak, and nothing is divided by a guess.
 
-Sources, read in 2025:
+Sources; the links of a TPU v4, six of 50 GB/s, are from its paper (arXiv:2304.01433):
 https://docs.cloud.google.com/tpu/docs/v4
 https://docs.cloud.google.com/tpu/docs/v5e
 https://docs.cloud.google.com/tpu/docs/v5p
