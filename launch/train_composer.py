@@ -12,6 +12,16 @@ another batch it goes on at the example after the last. Other data are refused, 
 says that they may be others from here on; what changed is logged. With --config.init_from=DIR a
 new run begins with the averaged weights of another one (configs/finetune.py), and what became of
 each weight is in init_from.json of its workdir.
+
+says that they may be others from here on; what changed is logged.
+
+Several processes are one run: started by srun, by mpirun, or on each machine of a TPU slice, they
+find each other (launch/distributed.py); elsewhere each is told who it is, the last of two by
+
+  python -m launch.train_composer --config=configs/demo.py --workdir=demo/composer \\
+      --coordinator=first-machine:4321 --processes=2 --process=1
+
+The workdir is one folder that all of them reach. Their number may change when a run goes on.
 """
 
 import dataclasses
@@ -22,13 +32,16 @@ from collections.abc import Iterable
 from absl import flags
 from ml_collections import config_flags
 
-from launch import command
+from launch import command, distributed, xla_presets
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py:quick.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run: weights, metrics.')
 _ALLOW_DATA_CHANGE = flags.DEFINE_bool(
     'allow_data_change', False, 'Go on with other data, their windows cut or chosen otherwise too.'
 )
+
+flags.adopt_module_key_flags(distributed)
+flags.adopt_module_key_flags(xla_presets)
 
 
 def main(argv: list[str]) -> None:
@@ -44,6 +57,9 @@ def main(argv: list[str]) -> None:
     from launch.composer_data import DATA_KEYS
     from launch.composer_run import composer_run
 
+    xla_presets.apply()
+    distributed.begin()
+    first = distributed.is_first()
     command.use_compilation_cache()
     command.keep_freed_memory()
     workdir = epath.Path(command.folder('--workdir', _WORKDIR.value))
@@ -56,20 +72,23 @@ def main(argv: list[str]) -> None:
     may_change = [DATA_KEYS] if _ALLOW_DATA_CHANGE.value else []
     run = dataclasses.replace(assembled.run, may_change=may_change)
     changed = refuse_other_run(checkpoints, run.identity, may_change)  # before anything is written
-    if changed:
+    distributed.meet('nothing is written yet')
+    if changed and first:
         print(f'other data from here on: {"; ".join(changed)}', file=sys.stderr)
-    assembled.codec.save(workdir / 'autoencoder')  # so that the workdir alone can make sound
-    write_spec(workdir, assembled.spec)
-    if assembled.begins_with:
-        rows = [row._asdict() for row in assembled.begins_with]
-        write_whole(workdir / 'init_from.json', f'{json.dumps(rows, indent=1)}\n'.encode())
-        print(summary(assembled.begins_with), file=sys.stderr)
+    if first:
+        assembled.codec.save(workdir / 'autoencoder')  # so that the workdir alone can make sound
+        write_spec(workdir, assembled.spec)
+        if assembled.begins_with:
+            rows = [row._asdict() for row in assembled.begins_with]
+            write_whole(workdir / 'init_from.json', f'{json.dumps(rows, indent=1)}\n'.encode())
+            print(summary(assembled.begins_with), file=sys.stderr)
 
     def show(steps: Iterable[int]) -> Iterable[int]:
-        return command.progress(steps, 'composer')
+        return command.progress(steps, 'composer') if first else steps
 
     state = run_training(run, workdir, evaluate=assembled.evaluate, progress=show)
-    print(json.dumps({'steps': int(state.step), 'parameters': parameter_count(state.params)}))
+    if first:
+        print(json.dumps({'steps': int(state.step), 'parameters': parameter_count(state.params)}))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,251 @@
+"""The scripts for clusters: what --dry-run shows is bash, all that is done, and keeps words whole.
+
+The clusters' own programs are stood in for by ones that note how they were called.
+"""
+
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ROOT = pathlib.Path(__file__).parents[2]
+TRAIN = [
+    'python',
+    '-m',
+    'launch.train_composer',
+    '--config=configs/demo.py',
+    '--workdir=gs://b/run',
+]
+TPU = ['--name=pod', '--zone=us-west4-a']
+NODES = ['--name=run', '--nodes=4', '--gpus=2', '--partition=gpu', '--account=us']
+IMAGE = ['--name=pod', '--image=registry.example/jen1:1', '--topology=2x2x4', '--slices=2']
+CALLS = [
+    ['tpu_vm.sh', 'up', *TPU, '--spot=yes', '--project=p'],
+    ['tpu_vm.sh', 'install', *TPU],
+    ['tpu_vm.sh', 'run', *TPU, '--', *TRAIN],
+    ['tpu_vm.sh', 'logs', *TPU, '--worker=3'],
+    ['tpu_vm.sh', 'stop', *TPU],
+    ['tpu_vm.sh', 'delete', *TPU],
+    ['gke.sh', 'run', *IMAGE, '--', *TRAIN],
+    ['gke.sh', 'logs', '--name=pod', '--namespace=team'],
+    ['gke.sh', 'delete', '--name=pod'],
+    ['slurm.sh', 'run', *NODES, '--', *TRAIN],
+    ['slurm.sh', 'logs', '--name=run'],
+    ['slurm.sh', 'stop', '--name=run'],
+]
+NOTE = """#!{python}
+import json, os, sys
+read = sys.stdin.read() if sys.argv[0].endswith(('sbatch', 'kubectl')) else ''
+with open(os.environ['NOTES'], 'a') as notes:
+    notes.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:], read]) + '\\n')
+print('ACTIVE' if 'describe' in sys.argv else '')
+"""
+words = st.lists(st.text(st.characters(exclude_categories=['Cc', 'Cs', 'Zl', 'Zp'])), min_size=1)
+
+
+@pytest.fixture(scope='module')
+def programs(tmp_path_factory):
+    """A folder of programs that note how they are called, to stand first on the PATH."""
+    folder = tmp_path_factory.mktemp('programs')
+    for name in ('gcloud', 'git', 'kubectl', 'sbatch', 'scancel', 'srun', 'tail'):
+        (folder / name).write_text(NOTE.format(python=sys.executable))
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def bash(programs, arguments, **options):
+    """Runs bash; returns what was printed, and each program that was called, with its words."""
+    notes = programs / 'notes'
+    notes.write_text('')
+    environment = {'PATH': f'{programs}:{os.environ["PATH"]}', 'NOTES': str(notes)}
+    run = subprocess.run(
+        ['bash', *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        **options,
+    )
+    return run.stdout, [json.loads(line) for line in notes.read_text().splitlines()]
+
+
+def dry(call):
+    """The call with --dry-run before the training command."""
+    script, *rest = call
+    return [f'launch/{script}', '--dry-run', *rest]
+
+
+def plan(*call):
+    run = subprocess.run(['bash', *dry(call)], cwd=ROOT, capture_output=True, text=True, check=True)
+    return run.stdout
+
+
+def remote(shown):
+    """The command that a shown line of gcloud gives to the machines."""
+    found = [w for w in shlex.split(shown) if w.startswith('--command=')]
+    assert len(found) == 1
+    return found[0].removeprefix('--command=')
+
+
+def check_syntax(script):
+    subprocess.run(['bash', '-n'], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize('script', ['cluster.sh', 'gke.sh', 'slurm.sh', 'tpu_vm.sh'])
+def test_the_scripts_are_bash(script):
+    check_syntax((ROOT / 'launch' / script).read_text())
+
+
+@pytest.mark.parametrize('call', CALLS, ids=' '.join)
+def test_a_dry_run_shows_what_would_be_done_and_does_nothing(programs, call):
+    shown, called = bash(programs, dry(call))
+    assert called == []
+    check_syntax(shown)
+    _, called = bash(programs, [f'launch/{call[0]}', *call[1:]])
+    assert called
+    assert bash(programs, ['-c', shown])[1] == called
+
+
+def test_a_slice_is_asked_for_and_waited_for():
+    asked, _, waited = plan(*CALLS[0]).partition('until ')
+    assert shlex.split(asked.splitlines()[1]) == [
+        *('gcloud', 'compute', 'tpus', 'queued-resources', 'create', 'pod'),
+        '--node-id=pod',
+        '--zone=us-west4-a',
+        '--project=p',
+        '--accelerator-type=v5litepod-16',
+        '--runtime-version=v2-alpha-tpuv5-lite',
+        '--spot',
+    ]
+    assert 'queued-resources describe pod' in waited
+
+
+@pytest.mark.parametrize('action', ['install', 'run', 'stop'])
+def test_what_the_machines_of_a_slice_are_told_is_bash_too(action):
+    shown = plan('tpu_vm.sh', action, *TPU, *(['--', *TRAIN] if action == 'run' else []))
+    assert '--worker=all' in shown
+    check_syntax(remote(shown))
+
+
+def test_a_job_of_slurm_has_its_directives():
+    _, _, script = plan('slurm.sh', 'run', *NODES, '--time=2-0', '--', *TRAIN).partition(
+        "'BATCH'\n"
+    )
+    lines = script.removesuffix('BATCH\n').splitlines()
+    assert lines[0].startswith('#!')
+    directives = [line.split('--', 1)[1] for line in lines if line.startswith('#SBATCH')]
+    assert lines[1 : 1 + len(directives)] == [f'#SBATCH --{line}' for line in directives]
+    assert dict(line.partition('=')[::2] for line in directives) == {
+        'job-name': 'run',
+        'nodes': '4',
+        'ntasks-per-node': '1',
+        'gpus-per-node': '2',
+        'cpus-per-task': '16',
+        'time': '2-0',
+        'signal': 'TERM@120',
+        'requeue': '',
+        'output': 'run.log',
+        'open-mode': 'append',
+        'partition': 'gpu',
+        'account': 'us',
+    }
+
+
+def manifest(shown):
+    return yaml.safe_load(shown.partition("'MANIFEST'\n")[2].removesuffix('MANIFEST\n'))
+
+
+def test_a_jobset_has_a_job_for_each_slice_and_a_pod_for_each_machine():
+    found = manifest(plan('gke.sh', 'run', *IMAGE, '--', *TRAIN))
+    assert (found['apiVersion'], found['kind']) == ('jobset.x-k8s.io/v1alpha2', 'JobSet')
+    assert found['metadata']['name'] == 'pod'
+    (slices,) = found['spec']['replicatedJobs']
+    assert slices['replicas'] == 2
+    job = slices['template']['spec']
+    assert job['parallelism'] == job['completions'] == 2 * 2 * 4 // 4
+    pod = job['template']['spec']
+    assert pod['restartPolicy'] == 'Never'
+    assert pod['nodeSelector'] == {
+        'cloud.google.com/gke-tpu-accelerator': 'tpu-v5-lite-podslice',
+        'cloud.google.com/gke-tpu-topology': '2x2x4',
+    }
+    (container,) = pod['containers']
+    assert container['image'] == 'registry.example/jen1:1'
+    assert container['command'] == TRAIN
+    assert container['resources'] == {'limits': {'google.com/tpu': 4}}
+
+
+@settings(max_examples=10)
+@given(words)
+def test_the_words_of_the_training_command_arrive_whole_in_a_pod(training):
+    found = manifest(plan('gke.sh', 'run', *IMAGE, '--', *training))
+    pod = found['spec']['replicatedJobs'][0]['template']['spec']['template']['spec']
+    assert pod['containers'][0]['command'] == training
+
+
+@settings(max_examples=10)
+@given(words)
+def test_and_on_the_machines_of_a_slice(training):
+    line = next(
+        line
+        for line in remote(plan('tpu_vm.sh', 'run', *TPU, '--', *training)).splitlines()
+        if line.startswith('nohup')
+    )
+    ran = shlex.split(line)
+    assert ran == ['nohup', *training, '>', 'train.log', '2>&1', '<', '/dev/null', '&']
+
+
+def test_and_in_a_task_of_slurm(programs):
+    training = ["it's", '$HOME', '"a" \\ `b`', '', '*', '~', '--config.data.latents=a:3,b c']
+    shown = plan('slurm.sh', 'run', '--name=run', '--', *training)
+    script = shown.partition("'BATCH'\n")[2].removesuffix('BATCH\n')
+    (called,) = bash(programs, ['-c', script])[1]
+    assert called[3:-1] == training
+
+
+@pytest.mark.parametrize(
+    ('call', 'said'),
+    [
+        (['gke.sh'], 'no action: allowed is one of run logs delete'),
+        (['gke.sh', 'start'], 'start: allowed is one of run logs delete'),
+        (['gke.sh', 'run', '--name=pod', '--', 'x'], '--image: missing; run needs name image'),
+        (['gke.sh', 'run', *IMAGE], 'no training command: run needs one'),
+        (['gke.sh', 'run', *IMAGE, '--', 'a\nb'], 'the training command has line breaks in it'),
+        (
+            ['gke.sh', 'run', *IMAGE, '--topology=4by4', '--', 'x'],
+            '--topology=4by4: allowed is e.g',
+        ),
+        (['gke.sh', 'run', *IMAGE, '--chips-per-host=3', '--', 'x'], '--chips-per-host=3: allowed'),
+        (['slurm.sh', 'run', '--name=a', '--gpus=0', '--', 'x'], '--gpus=0: allowed is a number'),
+        (['slurm.sh', 'run', '--name=a', '--gpu=1'], '--gpu=1: allowed are --dry-run and'),
+        (['slurm.sh', 'run', '--name=a', '--gpus'], '--gpus: allowed are --dry-run and'),
+        (['slurm.sh', 'run', '--name=a', '--time=soon', '--', 'x'], '--time=soon: allowed is what'),
+        (['slurm.sh', 'run', '--name=a', '--account=a b', '--', 'x'], '--account=a b: allowed are'),
+        (['tpu_vm.sh', 'up', '--zone=z'], '--name: missing; up needs name zone'),
+        (['tpu_vm.sh', 'up', '--zone=z', '--name=My_pod'], '--name=My_pod: allowed are a-z, 0-9'),
+        (['tpu_vm.sh', 'up', *TPU, '--spot=on'], '--spot=on: allowed is yes or no'),
+    ],
+)
+def test_what_does_not_do_is_refused_in_one_line_before_anything_is_done(call, said):
+    run = subprocess.run(['bash', *dry(call)], cwd=ROOT, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (2, '')
+    assert run.stderr.startswith(f'error: {said}')
+    assert run.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('script', ['gke.sh', 'slurm.sh', 'tpu_vm.sh'])
+def test_help_has_an_example_of_the_training_command(script):
+    run = subprocess.run(
+        ['bash', f'launch/{script}', '--help'], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert f'bash launch/{script} run ' in run.stdout
+    assert 'python -m launch.train_composer --config=configs/paper_composer.py' in run.stdout
+    assert 'set -euo' not in run.stdout
