@@ -14,8 +14,8 @@ they are. Where it has not the count is one trip, and the collective says that i
 A branch counts as taken.
 
 XLA's shapes are what is read, so padding to tiles, which the hardware may add, is not in b. What
-is split into a start and a done is one instruction, its start. On TPUs a reduce-scatter may stand as
-an all-reduce and a slice of it, fused under a name that says so: it is (2).
+is split into a start and a done is one instruction, its start. On TPUs a reduce-scatter may stand
+as an all-reduce and a slice of it, fused under a name that says so: it is (2).
 """
 
 import collections
@@ -24,7 +24,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from jen1composer.sharding.device_groups import Groups, axes_of, pairs_of, read_groups
+from jen1composer.sharding.device_groups import axes_of, pairs_of, read_groups
 
 KINDS = ('all-gather', 'reduce-scatter', 'all-reduce', 'all-to-all', 'collective-permute')
 
@@ -53,7 +53,6 @@ class Collective:
         axes: the mesh axes that a group runs over; None where groups are not rows of the mesh.
         times: how often a step runs it.
         at_least: it stands in a loop of unknown length, counted as one trip.
-        outermost: groups reach over the first half of the devices and the second; see `crossing`.
     """
 
     kind: str

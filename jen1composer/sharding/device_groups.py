@@ -12,7 +12,7 @@ Numbers are places in `mesh.devices.flat`, so that their digits are places along
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -70,9 +70,7 @@ def axes_of(groups: Groups, mesh_shape: Mapping[str, int]) -> tuple[str, ...] | 
     return tuple(axis for axis, is_along in zip(mesh_shape, along, strict=True) if is_along)
 
 
-def _along(
-    axes: str, ids_shape: str | None, ids_order: str | None, group_axes: str
-) -> Groups:
+def _along(axes: str, ids_shape: str | None, ids_order: str | None, group_axes: str) -> Groups:
     """Form (3)."""
     sizes: list[tuple[str, int]] = [(name, int(size)) for name, size in _MESH_AXIS.findall(axes)]
     wanted = {name: (before, size) for name, before, size in _GROUP_AXIS.findall(group_axes)}
