@@ -9,13 +9,16 @@ With n devices in a group and b bytes, a device sends, in the ring algorithms th
 (5) collective-permute                       b         b of either side
 
 and receives as much. An instruction counts as often as it runs: once for each call of the
-computation it stands in, times the trips of the loops round it where XLA has written how many
-they are. Where it has not the count is one trip, and the collective says that it is a least.
-A branch counts as taken.
+computation that it stands in, times the trips of the loops round it (`hlo`). Where their number is
+not known one trip is counted, and the collective says that this is a least. A branch counts as
+taken.
 
 XLA's shapes are what is read, so padding to tiles, which the hardware may add, is not in b. What
-is split into a start and a done is one instruction, its start. On TPUs a reduce-scatter may stand
-as an all-reduce and a slice of it, fused under a name that says so: it is (2).
+is split into a start and a done counts at its start. On TPUs
+
+- a reduce-scatter may stand as an all-reduce and a slice of it, in a fusion named for that: (2);
+- an all-gather may be spread over fusions, whose first has AsyncCollectiveStart: it counts there;
+- between slices a host sends for its devices: a `send` says in its attributes what it is part of.
 """
 
 import collections
@@ -24,20 +27,17 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from jen1composer.sharding.device_groups import axes_of, pairs_of, read_groups
+from jen1composer.sharding.device_groups import axes_of, crossed_by, read_groups, read_pairs
+from jen1composer.sharding.hlo import Computation, Module
 
 KINDS = ('all-gather', 'reduce-scatter', 'all-reduce', 'all-to-all', 'collective-permute')
+SLICES_AXIS = 'data'  # the mesh axis that runs over slices, see `sharding.mesh`
 
-# Bits of the element types of HLO; a token and a state have none.
-BITS = {'pred': 8, 's2': 2, 'u2': 2, 's4': 4, 'u4': 4, 'bf16': 16, 'c64': 64, 'c128': 128}
+# Bits of element types whose name does not end in them; what is neither here nor there has none.
+BITS = {'pred': 8, 'bf16': 16}
 
-_HEADER = re.compile(r'^(ENTRY )?%?([\w.-]+) (?:\(.*\) -> .*)?\{$')
 _OP = re.compile(rf'^\s+(?:ROOT )?%?[\w.-]+ = (.*?) ({"|".join(KINDS)})(-start)?\((.*)$')
-_CALLED = re.compile(
-    r'(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.-]+)'
-)
-_LISTED = re.compile(r'(?:branch_computations|called_computations)=\{([^}]*)\}')
-_TRIPS = re.compile(r'"?known_trip_count"?:\s*\{"?n"?:\s*"?(\d+)')
+_SEND = re.compile(r'^\s+%?[\w.-]+ = (.*?) send\(.*_xla_megascale_transfer_type="(\w+)"')
 _SHAPE = re.compile(r'\b([a-z]\w*)\[([\d,]*)\]')
 _FUSED_REDUCE_SCATTER = 'all-reduce-scatter'
 
@@ -48,81 +48,99 @@ class Collective:
 
     Attributes:
         kind: one of KINDS.
-        sent: bytes that a device sends each time, (1) to (5).
-        group: devices that take part together.
+        sent_once: bytes that a device sends each time, (1) to (5).
+        group: devices that take part together; of a permutation, the two of a pair.
         axes: the mesh axes that a group runs over; None where groups are not rows of the mesh.
+        between_slices: it runs over the network between TPU slices alone.
         times: how often a step runs it.
-        at_least: it stands in a loop of unknown length, counted as one trip.
+        at_least: it stands in a loop of unknown length.
     """
 
     kind: str
-    sent: float
+    sent_once: float
     group: int
     axes: tuple[str, ...] | None
+    between_slices: bool = False
     times: int = 1
     at_least: bool = False
-
-    @property
-    def bytes_sent(self) -> float:
-        """By a device in a step."""
-        return self.sent * self.times
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """Collectives of one kind over one group of axes, together."""
+    """Collectives of one kind over the same axes, together; see `Collective`."""
 
     kind: str
     axes: tuple[str, ...] | None
     group: int
+    between_slices: bool
     count: int  # how often they run
     bytes_sent: float  # by a device in a step
     at_least: bool
 
 
-def read_collectives(hlo: str, mesh_shape: Mapping[str, int]) -> list[Collective]:
+def read_collectives(
+    hlo: str, mesh_shape: Mapping[str, int], num_slices: int = 1
+) -> list[Collective]:
     """The collectives of a module in the text form that `compiled.as_text()` gives.
 
-    `mesh_shape` is `mesh.shape` of the mesh that it was compiled for: devices are numbered as in
-    `mesh.devices.flat`. Groups of a single device send nothing and are left out.
-    """
-    computations, entry = _computations(hlo)
-    holding = _holding(computations)
-    num_devices = math.prod(mesh_shape.values())
+    Args:
+        hlo: the text.
+        mesh_shape: `mesh.shape` of what it was compiled for; devices are numbered as in
+            `mesh.devices.flat`, within their slice.
+        num_slices: of TPUs.
 
-    def visit(name: str, times: int, at_least: bool) -> Iterator[Collective]:
-        for line in computations[name]:
-            found = _collective(line, name, mesh_shape, num_devices)
+    Groups of a single device send nothing and are left out.
+    """
+    module = Module.parse(hlo)
+    holding = module.holding(lambda line: _OP.match(line) or _SEND.match(line))
+    slices = {SLICES_AXIS: num_slices} if num_slices > 1 else {}
+    inside = {axis: size // slices.get(axis, 1) for axis, size in mesh_shape.items()}
+
+    def visit(computation: Computation, times: int, at_least: bool) -> Iterator[Collective]:
+        if _goes_on(computation):
+            return
+        for line in computation.lines:
+            found = _collective(line, computation, inside) or _between_slices(line, num_slices)
             if found is not None:
                 yield dataclasses.replace(found, times=times, at_least=at_least)
                 continue
-            called = [callee for callee in _callees(line) if callee in holding]
-            trips, known = _trips(line) if called else (1, True)
+            called = [callee for callee in module.called_by(line) if callee.name in holding]
+            trips = module.trips(line, computation) if called else 1
             for callee in called:
-                yield from visit(callee, times * trips, at_least or not known)
+                yield from visit(
+                    callee, times * (1 if trips is None else trips), at_least or trips is None
+                )
 
-    found = visit(entry, 1, False) if entry in holding else iter(())
-    return [collective for collective in found if collective.sent > 0]
+    found = visit(module.entry, 1, False) if module.entry.name in holding else iter(())
+    return [collective for collective in found if collective.sent_once * collective.times > 0]
 
 
 def traffic(found: Sequence[Collective]) -> list[Traffic]:
-    """The same, added up by kind, axes and size of group, most bytes first."""
-    sums: dict[tuple[str, tuple[str, ...] | None, int], list[Collective]]
-    sums = collections.defaultdict(list)
+    """The same, added up, most bytes first."""
+    alike: dict[tuple[str, tuple[str, ...] | None, int, bool], list[Collective]]
+    alike = collections.defaultdict(list)
     for one in found:
-        sums[one.kind, one.axes, one.group].append(one)
+        alike[one.kind, one.axes, one.group, one.between_slices].append(one)
     rows = [
         Traffic(
             kind=kind,
             axes=axes,
             group=group,
+            between_slices=between_slices,
             count=sum(one.times for one in ones),
-            bytes_sent=sum(one.bytes_sent for one in ones),
+            bytes_sent=sum(one.times * one.sent_once for one in ones),
             at_least=any(one.at_least for one in ones),
         )
-        for (kind, axes, group), ones in sums.items()
+        for (kind, axes, group, between_slices), ones in alike.items()
     ]
     return sorted(rows, key=lambda row: -row.bytes_sent)
+
+
+def sent(kind: str, group: int) -> float:
+    """What a device sends in bytes for each byte b, (1) to (5)."""
+    if kind == 'collective-permute':
+        return float(group > 1)
+    return (2.0 if kind == 'all-reduce' else 1.0) * (group - 1) / group
 
 
 def shape_bytes(text: str) -> float:
@@ -134,97 +152,62 @@ def shape_bytes(text: str) -> float:
 
 
 def _bits(dtype: str) -> int:
-    if dtype in BITS:
-        return BITS[dtype]
-    number = re.match(r'[a-z]+(\d+)', dtype)  # f32, s8, and f8e4m3fn
-    return int(number[1]) if number else 0
+    number = re.match(r'[a-z]+(\d+)', dtype)  # f32, s8, f8e4m3fn
+    return BITS.get(dtype, int(number[1]) if number else 0)
 
 
-def _computations(hlo: str) -> tuple[dict[str, list[str]], str]:
-    """The lines of each computation, by its name, and the name of the one that is run."""
-    found: dict[str, list[str]] = {}
-    entry, lines = '', []
-    for line in hlo.splitlines():
-        header = _HEADER.match(line)
-        if header:
-            lines = found[header[2]] = []
-            entry = header[2] if header[1] else entry
-        elif ' = ' in line:
-            lines.append(line)
-    return found, entry
+# ---- One line.
 
 
-def _holding(computations: Mapping[str, Sequence[str]]) -> set[str]:
-    """The computations that run a collective, themselves or by what they call."""
-    callers = collections.defaultdict(set)
-    for name, lines in computations.items():
-        for line in lines:
-            for callee in _callees(line):
-                callers[callee].add(name)
-    todo = [name for name, lines in computations.items() if any(map(_OP.match, lines))]
-    found = set(todo)
-    while todo:
-        fresh = callers[todo.pop()] - found
-        found |= fresh
-        todo += fresh
-    return found
-
-
-def _callees(line: str) -> list[str]:
-    listed = [name for names in _LISTED.findall(line) for name in re.findall(r'[\w.-]+', names)]
-    return _CALLED.findall(line) + listed
-
-
-def _trips(line: str) -> tuple[int, bool]:
-    """How often what `line` calls is run, and whether that is known."""
-    if ' while(' not in line:
-        return 1, True
-    written = _TRIPS.search(line)
-    return (int(written[1]), True) if written else (1, False)
+def _goes_on(computation: Computation) -> bool:
+    """Whether this is a fusion that goes on with a collective begun in another."""
+    text = '\n'.join(computation.lines)
+    return '"async_collective_fusion_config"' in text and 'AsyncCollectiveStart' not in text
 
 
 def _collective(
-    line: str, computation: str, mesh_shape: Mapping[str, int], num_devices: int
+    line: str, computation: Computation, mesh_shape: Mapping[str, int]
 ) -> Collective | None:
     match = _OP.match(line)
     if match is None:
         return None
     result, kind, start, rest = match.groups()
     if kind == 'collective-permute':
-        groups = pairs_of(rest)
-        size = 2 if any(a != b for a, b in groups) else 1
+        pairs = read_pairs(rest)
+        group, axes = 1 + any(a != b for a, b in pairs), crossed_by(pairs, mesh_shape)
     else:
-        groups = read_groups(rest, num_devices)
-        size = max(map(len, groups))
-    num_bytes = shape_bytes(_started(result) if start and kind != 'all-reduce' else result)
+        groups = read_groups(rest, math.prod(mesh_shape.values()))
+        group, axes = max(map(len, groups)), axes_of(groups, mesh_shape)
+    num_bytes = shape_bytes(_parts(result)[1] if start and kind != 'all-reduce' else result)
     if kind == 'reduce-scatter':
-        num_bytes *= size
-    if kind == 'all-reduce' and computation.startswith(_FUSED_REDUCE_SCATTER):
+        num_bytes *= group
+    if kind == 'all-reduce' and computation.name.startswith(_FUSED_REDUCE_SCATTER):
         kind = 'reduce-scatter'
+    return Collective(kind=kind, sent_once=sent(kind, group) * num_bytes, group=group, axes=axes)
+
+
+def _between_slices(line: str, num_slices: int) -> Collective | None:
+    match = _SEND.match(line)
+    if match is None:
+        return None
+    kind = match[2].lower().replace('_', '-')
+    kind = kind if kind in KINDS else 'collective-permute'
     return Collective(
         kind=kind,
-        sent=sent(kind, size) * num_bytes,
-        group=size,
-        axes=axes_of(groups, mesh_shape),
+        sent_once=sent(kind, num_slices) * shape_bytes(_parts(match[1])[0]),
+        group=num_slices,
+        axes=(SLICES_AXIS,),
+        between_slices=True,
     )
 
 
-def sent(kind: str, group: int) -> float:
-    """What a device sends, in bytes for each byte of (1) to (5)."""
-    if group == 1:
-        return 0.0
-    if kind == 'collective-permute':
-        return 1.0
-    return (2.0 if kind == 'all-reduce' else 1.0) * (group - 1) / group
-
-
-def _started(result: str) -> str:
-    """The result's part of what a start gives: '(operand, result, ...)'."""
+def _parts(tuple_type: str) -> list[str]:
+    """The types in a tuple: of a start, what comes in, the result, and more."""
     depth, parts, begin = 0, [], 1
-    for place, letter in enumerate(result):
-        if letter in ',)' and depth == 1:
-            parts.append(result[begin:place])
+    for place, letter in enumerate(tuple_type):
+        if depth == 1 and letter in ',)':
+            parts.append(tuple_type[begin:place])
             begin = place + 1
         depth += letter in '({['
         depth -= letter in ')}]'
-    return parts[1]
+    return parts

@@ -7,7 +7,7 @@
                 2 wide, of which there are 2, b being read as [2 (before), 2 (it), the rest]
 (4) pairs:      {{0,1},{1,0}} of a permutation: from, to
 
-Numbers are places in `mesh.devices.flat`, so that their digits are places along the mesh's axes.
+Numbers are places in `mesh.devices.flat`, in whose order its axes count them.
 """
 
 import math
@@ -45,7 +45,7 @@ def read_groups(text: str, num_devices: int) -> Groups:
     return [list(range(num_devices))]
 
 
-def pairs_of(text: str) -> Groups:
+def read_pairs(text: str) -> Groups:
     """From and to, of a permutation's attributes; raises ValueError where there are none."""
     pairs = _PAIRS.search(text)
     if pairs is None:
@@ -54,20 +54,22 @@ def pairs_of(text: str) -> Groups:
 
 
 def axes_of(groups: Groups, mesh_shape: Mapping[str, int]) -> tuple[str, ...] | None:
-    """The mesh axes along which the devices of a group differ.
+    """The mesh axes that groups are rows, planes ... of; None where they are not.
 
-    None where a group is not all of the devices that differ along these axes alone: then it is no
-    row, plane or whole of the mesh. Pairs of a permutation are told by what any of them crosses.
+    `mesh_shape` has all axes of the mesh in their order.
     """
-    sizes = list(mesh_shape.values())
-    along = np.zeros(len(sizes), bool)
+    axes = crossed_by(groups, mesh_shape)
+    rows = all(len(group) == math.prod(mesh_shape[axis] for axis in axes) for group in groups)
+    return axes if rows else None
+
+
+def crossed_by(groups: Groups, mesh_shape: Mapping[str, int]) -> tuple[str, ...]:
+    """The mesh axes along which devices of the same group differ."""
+    differ = np.zeros(len(mesh_shape), bool)
     for group in groups:
-        digits = np.stack(np.unravel_index(group, sizes))  # [axis, device]
-        along |= (digits != digits[:, :1]).any(axis=1)
-    crossed = math.prod(size for size, is_along in zip(sizes, along, strict=True) if is_along)
-    if len(groups[0]) != 2 and crossed != len(groups[0]):
-        return None
-    return tuple(axis for axis, is_along in zip(mesh_shape, along, strict=True) if is_along)
+        places = np.stack(np.unravel_index(group, tuple(mesh_shape.values())))  # [axis, device]
+        differ |= (places != places[:, :1]).any(axis=1)
+    return tuple(axis for axis, is_crossed in zip(mesh_shape, differ, strict=True) if is_crossed)
 
 
 def _along(axes: str, ids_shape: str | None, ids_order: str | None, group_axes: str) -> Groups:
