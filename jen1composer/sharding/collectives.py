@@ -172,6 +172,7 @@ def _collective(
     if match is None:
         return None
     result, kind, start, rest = match.groups()
+    axes: tuple[str, ...] | None
     if kind == 'collective-permute':
         pairs = read_pairs(rest)
         group, axes = 1 + any(a != b for a, b in pairs), crossed_by(pairs, mesh_shape)

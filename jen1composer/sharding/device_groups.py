@@ -76,7 +76,8 @@ def _along(axes: str, ids_shape: str | None, ids_order: str | None, group_axes: 
     """Form (3)."""
     sizes: list[tuple[str, int]] = [(name, int(size)) for name, size in _MESH_AXIS.findall(axes)]
     wanted = {name: (before, size) for name, before, size in _GROUP_AXIS.findall(group_axes)}
-    shape, along = [], []
+    shape: list[int] = []
+    along: list[int] = []
     for name, size in sizes:
         parts = [size]
         if name in wanted and wanted[name][0]:
