@@ -27,6 +27,7 @@ from jen1composer.errors import BadInput
 from jen1composer.sharding.collectives import read_collectives, traffic
 from jen1composer.sharding.costs import bytes_a_device, compiled_costs
 from jen1composer.sharding.layout import check_batch
+from jen1composer.sharding.mesh import num_slices
 from jen1composer.sharding.strategies import strategy
 from jen1composer.training.program import Program, Recipe, make_program
 from jen1composer.training.state import PyTree, parameter_count
@@ -67,6 +68,7 @@ def measure(cell: Mapping[str, Any], hlo: pathlib.Path | None = None) -> dict[st
         'status': 'compiled',
         'device_kind': here[0].device_kind,
         'num_devices': len(here),
+        'num_slices': num_slices(here),
         'num_hosts': len({device.process_index for device in here}),
         'mesh': {axis: size for axis, size in layout.mesh.shape.items() if size > 1},
         'batch_parts': layout.batch_parts,
@@ -96,7 +98,7 @@ def measure(cell: Mapping[str, Any], hlo: pathlib.Path | None = None) -> dict[st
     costs = dataclasses.asdict(compiled_costs(compiled, devices.platform))
     found['flops']['compiled'] = costs.pop('flops')
     found['bytes'] |= {name.removesuffix('_bytes'): value for name, value in costs.items()}
-    rows = traffic(read_collectives(text, layout.mesh.shape))
+    rows = traffic(read_collectives(text, layout.mesh.shape, num_slices(here)))
     found['collectives'] = [dataclasses.asdict(row) for row in rows]
     if devices.is_here and cell['repeats']:
         found |= _run(program, compiled, subject, cell['repeats'])
