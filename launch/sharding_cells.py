@@ -97,12 +97,12 @@ class Cell:
         text = json.dumps(known, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def alone(self) -> 'Cell':
+    def alone(self, num_devices: int) -> 'Cell':
         """One device with its share of the batch; with all of it where devices are simulated."""
         devices = Devices.parse(self.devices)
-        config = copy.deepcopy(dict(self.config))
+        config = dict(self.config)
         if not devices.is_simulated:
-            config['batch'] = max(1, self.batch // len(devices.find()))
+            config['batch'] = max(1, self.batch // num_devices)
         return dataclasses.replace(
             self, strategy='dp', mesh='', devices=devices.alone.text, config=config
         )

@@ -97,6 +97,7 @@ def measure(cell: Mapping[str, Any], hlo: pathlib.Path | None = None) -> dict[st
         hlo.write_text(text)
     costs = dataclasses.asdict(compiled_costs(compiled, devices.platform))
     found['flops']['compiled'] = costs.pop('flops')
+    found['bytes']['accessed'] = costs.pop('bytes_accessed')
     found['bytes'] |= {name.removesuffix('_bytes'): value for name, value in costs.items()}
     rows = traffic(read_collectives(text, layout.mesh.shape, num_slices(here)))
     found['collectives'] = [dataclasses.asdict(row) for row in rows]
