@@ -26,6 +26,7 @@ from ml_collections import ConfigDict
 from jen1composer.errors import BadInput
 from jen1composer.sharding.collectives import read_collectives, traffic
 from jen1composer.sharding.costs import bytes_a_device, compiled_costs
+from jen1composer.sharding.ideal import Notebook, ideal_bytes
 from jen1composer.sharding.layout import check_batch
 from jen1composer.sharding.mesh import num_slices
 from jen1composer.sharding.strategies import strategy
@@ -81,6 +82,16 @@ def measure(cell: Mapping[str, Any], hlo: pathlib.Path | None = None) -> dict[st
         'left_whole_bytes': sum(whole.num_bytes for whole in program.left_whole),
         'flops': {'counted': subject.gradient_flops / len(here)},
     }
+    notebook = Notebook()
+    plain = subject_of(config, GivenByData(**cell['given']), cell['frames'], notebook)
+    found['ideal'] = ideal_bytes(
+        plain.forward,
+        (state.params, plain.batch),
+        notebook,
+        layout=layout,
+        num_parameters=found['parameters'],
+        accumulate=accumulate,
+    )
     begun = time.perf_counter()
     lowered = program.step.trace(state, _batch_shapes(subject, program)).lower(
         lowering_platforms=('cuda' if devices.platform == 'gpu' else devices.platform,)

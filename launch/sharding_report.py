@@ -155,9 +155,9 @@ def _memory(report: Report) -> Table:
             'peak',
         ),
         rows=rows,
-        text='Temporaries are activations, gradients and gathered weights, as the compiler arranged '
-        'them. The peak is the compiler’s on TPUs; elsewhere arguments + results - shared + '
-        'temporaries.',
+        text='Temporaries are activations, gradients and gathered weights, as the compiler has '
+        'arranged them. The peak is the compiler’s on TPUs; elsewhere arguments + results - '
+        'shared + temporaries.',
     )
 
 
@@ -222,9 +222,9 @@ def _communication(rows: Sequence[Row]) -> Table:
         title='Sent by a device in a step',
         header=('strategy', 'collective', 'over', 'times', 'sent', 'ideally'),
         rows=body,
-        text='Bytes of ring algorithms (jen1composer/sharding/collectives.py) beside those that the '
-        'strategy needs in closed form (jen1composer/sharding/ideal.py). An all-reduce may stand '
-        'for a reduce-scatter: compilers for CPUs never form one.',
+        text='Bytes of ring algorithms (jen1composer/sharding/collectives.py) beside those that '
+        'the strategy needs in closed form (jen1composer/sharding/ideal.py). An all-reduce may '
+        'stand for a reduce-scatter: compilers for CPUs never form one.',
     )
 
 
