@@ -22,6 +22,7 @@ from jen1composer.models.flops import (
     unet_forward,
     unet_gradient,
 )
+from jen1composer.models.layers import ANYWHERE, Placement
 from jen1composer.models.unet import UNet
 from jen1composer.training.autoencoder_step import autoencoder_of, init_params, make_loss
 from jen1composer.training.composer_step import make_composer_loss
@@ -81,25 +82,27 @@ class Subject:
     gradient_flops: int
 
 
-def subject_of(config: ConfigDict, given: GivenByData, frames: int | None) -> Subject:
+def subject_of(
+    config: ConfigDict, given: GivenByData, frames: int | None, place: Placement = ANYWHERE
+) -> Subject:
     """The subject of a config of either command; `frames` None is as many as the config says.
 
-    Raises BadInput where it is a config of neither.
+    `place` is the layout of its networks. Raises BadInput where it is a config of neither.
     """
     if 'curriculum' in config:
         require_sections(config, 'train_composer', COMPOSER_SECTIONS)
-        return _composer(config, given, frames or config.data.window_frames)
+        return _composer(config, given, frames or config.data.window_frames, place)
     require_sections(config, 'train_autoencoder', SECTIONS)
-    return _autoencoder(config, frames or config.crop_frames)
+    return _autoencoder(config, frames or config.crop_frames, place)
 
 
-def _composer(config: ConfigDict, given: GivenByData, frames: int) -> Subject:
+def _composer(config: ConfigDict, given: GivenByData, frames: int, place: Placement) -> Subject:
     told = {
         'num_tracks': given.num_tracks,
         'latent_channels': given.latent_channels,
         'text_width': given.text_width,
     }
-    model = UNet(unet_config(told | config.model.to_dict()))
+    model = UNet(unet_config(told | config.model.to_dict()), place)
     shape = Shape(
         batch=config.batch,
         frames=frames,
@@ -131,8 +134,9 @@ def _composer(config: ConfigDict, given: GivenByData, frames: int) -> Subject:
     )
 
 
-def _autoencoder(config: ConfigDict, frames: int) -> Subject:
-    model, task, adversary = make_autoencoder(config), make_task(config), make_adversary(config)
+def _autoencoder(config: ConfigDict, frames: int, place: Placement) -> Subject:
+    model, adversary = make_autoencoder(config, place), make_adversary(config, place)
+    task = make_task(config)
     check_values(config, model.config)
     samples = frames * model.config.hop_samples
     batch = {

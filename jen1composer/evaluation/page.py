@@ -88,10 +88,10 @@ class Page:
 
     title: str
     paragraphs: Sequence[str]
-    music_text: str  # said before the pieces
-    pieces: Sequence[Piece]
     tables: Sequence[Table]
     charts: Sequence[Chart]
+    music_text: str = ''  # said before the pieces; without either there is no such section
+    pieces: Sequence[Piece] = ()
     music_title: str = 'Music'
     charts_title: str = 'How the training went'
 
@@ -119,12 +119,7 @@ def render(page: Page) -> str:
 {_lines(f'<p>{_text(paragraph)}</p>' for paragraph in page.paragraphs)}
 </header>
 <main>
-<section aria-labelledby="music">
-<h2 id="music">{_text(page.music_title)}</h2>
-<p>{_text(page.music_text)}</p>
-{_lines(map(_piece, page.pieces))}
-</section>
-<section aria-labelledby="measured">
+{_music(page)}<section aria-labelledby="measured">
 <h2 id="measured">What was measured</h2>
 {_lines(map(_table, page.tables))}
 </section>
@@ -137,6 +132,17 @@ def render(page: Page) -> str:
 </main>
 </body>
 </html>
+"""
+
+
+def _music(page: Page) -> str:
+    if not page.pieces and not page.music_text:
+        return ''
+    return f"""<section aria-labelledby="music">
+<h2 id="music">{_text(page.music_title)}</h2>
+<p>{_text(page.music_text)}</p>
+{_lines(map(_piece, page.pieces))}
+</section>
 """
 
 

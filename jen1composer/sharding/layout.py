@@ -52,14 +52,14 @@ class Layout:
     rules: Rules
 
     def __post_init__(self) -> None:
-        if self._parts('frame') == 1:
+        if self.parts('frame') == 1:
             return
         splitting = {*self.rules.axes('batch'), *self.rules.axes('frame')}
         for axis, size in self.mesh.shape.items():
             if size > 1 and axis not in splitting:
                 raise BadInput(
                     f'sharding.mesh: {axis}={size} beside '
-                    f'{"=".join(self.rules.axes("frame"))}={self._parts("frame")}; allowed where '
+                    f'{"=".join(self.rules.axes("frame"))}={self.parts("frame")}; allowed where '
                     'frames are split are axes that split the batch, since XLA gives convolutions '
                     'wrong weight gradients otherwise'
                 )
@@ -74,7 +74,7 @@ class Layout:
     @property
     def batch_parts(self) -> int:
         """Into how many parts a batch is split."""
-        return self._parts('batch')
+        return self.parts('batch')
 
     def stored(self, axes: LogicalAxes, shape: Sequence[int]) -> PartitionSpec:
         """(1), of a weight with these logical axes."""
@@ -105,7 +105,7 @@ class Layout:
 
         Empty where the rules split no weights. Raises BadInput where they are too large a share.
         """
-        if all(self._parts(name) == 1 for name in WEIGHT_AXES):
+        if all(self.parts(name) == 1 for name in WEIGHT_AXES):
             return []
         leaves = jax.tree_util.tree_leaves_with_path(nn.unbox(boxed))
         places = jax.tree.leaves(self.state(boxed))
@@ -142,14 +142,15 @@ class Layout:
             return x
         return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
 
-    def _parts(self, name: str | None) -> int:
+    def parts(self, name: str | None) -> int:
+        """Into how many parts the logical axis `name` is split."""
         return math.prod(self.mesh.shape[axis] for axis in self.rules.axes(name))
 
     def _spec(self, axes: LogicalAxes, shape: Sequence[int]) -> PartitionSpec:
         if len(axes) != len(shape):
             raise ValueError(f'{len(axes)} logical axes, {list(axes)}, of an array {list(shape)}')
         parts = [
-            getattr(self.rules, name) if name and size % self._parts(name) == 0 else None
+            getattr(self.rules, name) if name and size % self.parts(name) == 0 else None
             for name, size in zip(axes, shape, strict=True)
         ]
         return PartitionSpec(*parts)
