@@ -13,8 +13,6 @@ says that they may be others from here on; what changed is logged. With --config
 new run begins with the averaged weights of another one (configs/finetune.py), and what became of
 each weight is in init_from.json of its workdir.
 
-says that they may be others from here on; what changed is logged.
-
 Several processes are one run: started by srun, by mpirun, or on each machine of a TPU slice, they
 find each other (launch/distributed.py); elsewhere each is told who it is, the last of two by
 
