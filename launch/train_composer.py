@@ -9,7 +9,8 @@ another batch it goes on at the example after the last. Other data are refused, 
   python -m launch.train_composer --config=configs/demo.py --workdir=demo/composer \\
       --config.data.latents=demo/latents:3,more/latents:1 --allow_data_change
 
-says that they may be others from here on; what changed is logged.
+says that they may be others from here on; what changed is logged. --config.loop.demo_every=5000
+makes pieces of the three modes into demos/, and SIGUSR1 a profile of five steps into profile/.
 """
 
 import dataclasses
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> None:
     from jen1composer.training.workdir import write_spec
     from launch.composer_data import DATA_KEYS
     from launch.composer_run import composer_run
+    from launch.demos import make_demo
 
     command.use_compilation_cache()
     command.keep_freed_memory()
@@ -60,7 +62,13 @@ def main(argv: list[str]) -> None:
     def show(steps: Iterable[int]) -> Iterable[int]:
         return command.progress(steps, 'composer')
 
-    state = run_training(run, workdir, evaluate=assembled.evaluate, progress=show)
+    state = run_training(
+        run,
+        workdir,
+        evaluate=assembled.evaluate,
+        demo=make_demo(assembled, workdir) if run.loop.demo_every else None,
+        progress=show,
+    )
     print(json.dumps({'steps': int(state.step), 'parameters': parameter_count(state.params)}))
 
 
