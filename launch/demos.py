@@ -20,20 +20,20 @@ from jen1composer.tracks import SAMPLE_RATE
 from jen1composer.training import hosts
 from jen1composer.training.loop import Demo
 from jen1composer.training.state import TrainState
-from jen1composer.training.text import load_text_encoder
+from jen1composer.training.text import TextEncoder
 from launch.composer_run import TEXT_LOSS, ComposerRun
 from launch.pieces import write_piece
 
 NUM_STEPS = 25  # of the sampler
 
 
-def make_demo(assembled: ComposerRun, workdir: epath.Path) -> Demo:
+def make_demo(assembled: ComposerRun, workdir: epath.Path, text_encoder: TextEncoder) -> Demo:
     """What `run_training` calls to make them, with the averaged weights.
 
-    All hosts call it, since they may each hold a part of the weights; the first one makes music.
+    `text_encoder` is the one that encoded the latents' prompts. All hosts call it, since they may
+    each hold a part of the weights; the first one makes music.
     """
     spec = assembled.spec
-    text_encoder = load_text_encoder(spec.text_encoder, max_tokens=spec.max_tokens)
     latents = np.asarray(assembled.held_out[TEXT_LOSS][0].latents[:1, :1], np.float32)
     given = assembled.codec.decode(latents)[0, 0]  # [sample, 2]
     requests = demo_requests(spec.tracks, given)

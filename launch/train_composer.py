@@ -37,6 +37,7 @@ def main(argv: list[str]) -> None:
     from jen1composer.training.checkpoints import NoCheckpoint, read_meta, refuse_other_run
     from jen1composer.training.run import run_training
     from jen1composer.training.state import parameter_count
+    from jen1composer.training.text import load_text_encoder
     from jen1composer.training.workdir import write_spec
     from launch.composer_data import DATA_KEYS
     from launch.composer_run import composer_run
@@ -62,11 +63,16 @@ def main(argv: list[str]) -> None:
     def show(steps: Iterable[int]) -> Iterable[int]:
         return command.progress(steps, 'composer')
 
+    demo = None
+    if run.loop.demo_every:
+        spec = assembled.spec
+        words = load_text_encoder(spec.text_encoder, max_tokens=spec.max_tokens)
+        demo = make_demo(assembled, workdir, words)
     state = run_training(
         run,
         workdir,
         evaluate=assembled.evaluate,
-        demo=make_demo(assembled, workdir) if run.loop.demo_every else None,
+        demo=demo,
         progress=show,
     )
     print(json.dumps({'steps': int(state.step), 'parameters': parameter_count(state.params)}))
