@@ -17,14 +17,16 @@ from data_pipeline.mixture import Mixture
 from jen1composer.diffusion.batch import Batch
 from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.validation import make_loss_at, time_bins
+from jen1composer.models.flops import VERSION, Shape, unet_gradient
 from jen1composer.models.unet import UNet
+from jen1composer.models.unet_config import UNetConfig
 from jen1composer.sharding.layout import check_batch, host_share
 from jen1composer.training.checkpoints import Meta, restore_ema
 from jen1composer.training.codec import Codec
 from jen1composer.training.composer_step import make_composer_loss
-from jen1composer.training.loop import LoopConfig
 from jen1composer.training.program import Recipe
 from jen1composer.training.run import Run
+from jen1composer.training.speed import Flops
 from jen1composer.training.state import PyTree, TrainState
 from jen1composer.training.trainable import freeze_loss
 from jen1composer.training.warm_start import Weight, compare, require_all_taken
@@ -32,6 +34,7 @@ from jen1composer.training.workdir import ComposerSpec, read_spec, unet_config
 from launch.composer_data import VALIDATION_SEED, make_order, open_data
 from launch.composer_sections import make_composer_optimizer, make_curriculum, make_diffusion
 from launch.config_sections import identity_of, require_sections
+from launch.loop_section import make_loop
 from launch.sharding_section import make_accumulate, make_layout
 
 # May change on a resume; what of the data may not, `composer_data` says.
@@ -144,7 +147,8 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
         batches=host_batches,
         identity={**identity_of(config, ignore=NOT_IDENTITY), **data.identity},
         data={'segments': order.to_json()},
-        loop=LoopConfig(total_steps=order.total_steps, **config.loop),
+        loop=make_loop(config.loop, total_steps=order.total_steps),
+        flops=Flops(per_step=step_flops(model.config, config.batch, held_out), version=VERSION),
         saved=saved,
     )
     spec = ComposerSpec(
@@ -183,6 +187,21 @@ def weights_of(workdir: str, codec: Codec) -> PyTree:
             'allowed is a composer of the one in --config.data.autoencoder'
         )
     return restore_ema(epath.Path(workdir) / 'checkpoints')[0]
+
+
+def step_flops(config: UNetConfig, batch: int, held_out: Mapping[str, list[Batch]]) -> int:
+    """Operations of a step on `batch` examples of the sizes that are held out.
+
+    What rematerialisation computes a second time is no work of the model's, and not counted.
+    """
+    like = held_out[TEXT_LOSS][0]
+    shape = Shape(
+        batch=batch,
+        frames=like.latents.shape[2],
+        prompt_tokens=like.text.prompt.shape[1],
+        prefix_tokens=like.text.prefix.shape[1],
+    )
+    return unet_gradient(dataclasses.replace(config, remat='none'), shape)
 
 
 def held_out_batches(

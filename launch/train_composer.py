@@ -11,7 +11,8 @@ another batch it goes on at the example after the last. Other data are refused, 
 
 says that they may be others from here on; what changed is logged. With --config.init_from=DIR a
 new run begins with the averaged weights of another one (configs/finetune.py), and what became of
-each weight is in init_from.json of its workdir.
+each weight is in init_from.json of its workdir. --config.loop.demo_every=5000 makes pieces of the
+three modes into demos/, and SIGUSR1 a profile of five steps into profile/.
 
 Several processes are one run: started by srun, by mpirun, or on each machine of a TPU slice, they
 find each other (launch/distributed.py); elsewhere each is told who it is, the last of two by
@@ -50,10 +51,12 @@ def main(argv: list[str]) -> None:
     from jen1composer.training.files import write_whole
     from jen1composer.training.run import run_training
     from jen1composer.training.state import parameter_count
+    from jen1composer.training.text import load_text_encoder
     from jen1composer.training.warm_start import summary
     from jen1composer.training.workdir import write_spec
     from launch.composer_data import DATA_KEYS
     from launch.composer_run import composer_run
+    from launch.demos import make_demo
 
     xla_presets.apply()
     distributed.begin()
@@ -84,7 +87,18 @@ def main(argv: list[str]) -> None:
     def show(steps: Iterable[int]) -> Iterable[int]:
         return command.progress(steps, 'composer') if first else steps
 
-    state = run_training(run, workdir, evaluate=assembled.evaluate, progress=show)
+    demo = None
+    if run.loop.demo_every:
+        spec = assembled.spec
+        words = load_text_encoder(spec.text_encoder, max_tokens=spec.max_tokens)
+        demo = make_demo(assembled, workdir, words)
+    state = run_training(
+        run,
+        workdir,
+        evaluate=assembled.evaluate,
+        demo=demo,
+        progress=show,
+    )
     if first:
         print(json.dumps({'steps': int(state.step), 'parameters': parameter_count(state.params)}))
 

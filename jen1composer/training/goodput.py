@@ -106,7 +106,7 @@ def account(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         elif before is not None:
             seconds = _row_seconds(row, before)
             done = row['step'] - at
-            lost = max(0.0, row['step'] - max(limit, at)) / done if done else 0.0
+            lost = max(0.0, row['step'] - max(limit, at)) / done if done else row['step'] > limit
             spent['repeated'] += lost * seconds['step']
             seconds['step'] *= 1 - lost
             for kind, value in seconds.items():

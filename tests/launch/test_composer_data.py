@@ -47,6 +47,7 @@ def folder(tmp_path_factory):
 def config_of(folder, **changes):
     config = tiny_run.config(folder, curriculum__stage_steps=STAGES, **changes)
     config.loop.save_every_s, config.loop.log_every = 0.0, 1
+    config.loop.prefetch = False  # what is asked for is what is used
     return config
 
 

@@ -24,7 +24,7 @@ TOTAL = 8
 
 
 class Recorder:
-    """Batches that note who asked for which, and send SIGTERM when step `stop` is asked for."""
+    """Batches that note who asked for which, and send SIGTERM when `stop` is first asked for."""
 
     def __init__(self, stop: int | None = None):
         self.seen: list[int] = []
@@ -33,6 +33,7 @@ class Recorder:
     def __call__(self, step: int) -> np.ndarray:
         self.seen.append(step)
         if step == self._stop:
+            self._stop = None
             os.kill(os.getpid(), signal.SIGTERM)
         return toy.batch_of(step)
 
