@@ -34,7 +34,7 @@ def write_manifest(checkpoint: epath.Path, *, permanent: bool) -> None:
     files = _sizes(checkpoint)
     files.pop(_COMMITTED_AT, None)
     said = Manifest(permanent, files)._asdict()
-    (checkpoint / NAME).write_text(json.dumps(said, indent=1, sort_keys=True) + '\n')
+    (checkpoint / NAME).write_text(json.dumps(said, indent=1, sort_keys=True))
 
 
 def read_manifest(checkpoint: epath.Path) -> Manifest | None:

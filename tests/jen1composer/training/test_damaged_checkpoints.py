@@ -1,15 +1,15 @@
-"""Checkpoints that lost files, were cut, half-written or never written: who is told, what is used."""
+"""Checkpoints that are damaged, half-written or never written: what is said, and what is used."""
 
 import pathlib
 import shutil
 import time
 
-import jax
 import numpy as np
 import pytest
 
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.training import checkpoint_manifest
+from jen1composer.training import checkpoints as checkpoints_module
 from jen1composer.training.checkpoints import Checkpoints, read_meta, restore_ema
 from jen1composer.training.state import TrainState
 from tests.jen1composer.training import toy
@@ -157,23 +157,28 @@ def test_what_is_half_written_is_named_by_readers_and_removed_by_the_next_run(
     assert not half.exists()
 
 
-def test_a_save_that_fails_is_told_at_the_next_step_and_costs_no_older_one(saved, tmp_path):
-    """The disk fails behind the run: where the weights belong there is a file."""
+def test_a_save_that_fails_is_told_at_the_next_step_and_costs_no_older_one(
+    saved, tmp_path, monkeypatch
+):
+    """It fails on Orbax's thread, after the state was written and before the commit."""
+
+    def fail(*args, **settings) -> None:
+        raise OSError('No space left on device')
+
     shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(checkpoints_module, 'write_manifest', fail)
     checkpoints = Checkpoints(tmp_path, identity=toy.IDENTITY, keep=1, save_every_s=1e9)
-    before = checkpoints._before_commit
+    checkpoints.save(4, toy.fresh_state())
 
-    def fail() -> None:
-        raise OSError(28, 'No space left on device')
-
-    checkpoints._manager._checkpointer._post_finalization_callback = fail
-    state = toy.fresh_state()
-    checkpoints.save(4, state)
-    give_up = time.monotonic() + 30
-    with pytest.raises(RunFailed, match=r'step 4 could not be saved \(.*No space left on device'):
+    def step_on() -> None:
+        give_up = time.monotonic() + 30
         while time.monotonic() < give_up:
             assert not checkpoints.due()
-    del before
+
+    with pytest.raises(
+        RunFailed, match=r'step 4 could not be saved \(No space left on device\); wh'
+    ):
+        step_on()
     checkpoints.close()
     assert steps_in(tmp_path) == [1, 2, 3]
     assert restore_ema(tmp_path)[1] == 3
@@ -183,6 +188,10 @@ def test_a_save_that_cannot_begin_fails_in_one_line(tmp_path):
     checkpoints = Checkpoints(tmp_path / 'run', identity=toy.IDENTITY)
     shutil.rmtree(tmp_path / 'run')
     (tmp_path / 'run').write_text('a file')
-    with pytest.raises(RunFailed, match='the checkpoint of step 4 could not be saved'):
-        checkpoints.save(4, jax.device_put(toy.fresh_state()))
+
+    def save_and_wait() -> None:
+        checkpoints.save(4, toy.fresh_state())
         checkpoints.close()
+
+    with pytest.raises(RunFailed, match='the checkpoint of step 4 could not be saved'):
+        save_and_wait()
