@@ -34,5 +34,5 @@ def get_config(arg: str = '') -> ConfigDict:
     config.ema_decay = 0.98
 
     config.loop.log_every = 20
-    config.loop.evaluate_every = 200
+    config.loop.evaluate_every = 100
     return config
