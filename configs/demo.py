@@ -3,9 +3,10 @@
   python -m launch.train_composer --config=configs/demo.py --workdir=demo/composer \
       --config.data.latents=demo/latents --config.data.autoencoder=demo/autoencoder
 
-A third of the examples each is text, inpainting and continuation. On two CPU cores of its own a
-step takes .16 s: 2400 steps with validation are 6 min 55 s. Validation v-loss on text alone, the
-mean over five times, by step (a prediction of zero: 1.027):
+A third of the examples each is text, inpainting and continuation. On two virtual CPU
+cores of its own a step takes .16 to .27 s, as the day is: 2400 steps with validation are 7 to 12
+minutes. Validation v-loss on text alone, the mean over five times, by step (a prediction of zero:
+1.027):
 
   0: 1.027   600: .905   1200: .859   1800: .839   2400: .828
 

@@ -3,8 +3,9 @@
   python -m launch.train_autoencoder --config=configs/demo_autoencoder.py \
       --workdir=demo/autoencoder --config.data=demo/data
 
-On two CPU cores a step takes .21 s; with compiling, the whitening, fitted on every latent of the
-training songs, and the report, the command takes 245 s. Measured on 12 songs of Freedoom (8 train,
+On two virtual CPU cores of its own a step takes .21 to .38 s, as the day is; with compiling, the
+whitening, fitted on every latent of the training songs, and the report, the command takes 245 to
+429 s. Measured on 12 songs of Freedoom (8 train,
 2 validation, 2 test), in dB:
 
                                         validation   test

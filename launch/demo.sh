@@ -4,7 +4,7 @@
 #
 #   bash launch/demo.sh [--quick] [--out=DIR]
 #
-# About 13 minutes on two cores the first time, --quick about 3 (the same path, barely trained).
+# About 23 minutes on two cores the first time, --quick a few (the same path, barely trained).
 # Everything goes to DIR (default: demo, or demo_quick). Interrupted, the same command goes on where
 # it was; what is done is not done again.
 set -euo pipefail
@@ -48,7 +48,7 @@ step() {
 if [ -n "$quick" ]; then
     songs=4 minutes=('15 s' '50 s' '10 s' '45 s' '20 s') page_flags='--batches=1 --steps=25'
 else
-    songs=12 minutes=('40 s' '4 min' '30 s' '7 min' '30 s') page_flags=''
+    songs=12 minutes=('2 min' '7 min' '45 s' '11 min' '50 s') page_flags=''
 fi
 
 SECONDS=0

@@ -8,13 +8,14 @@ trace after one step is the gradient itself.
 Both stages have all that they can have: the composer's every second example is causal and has a
 span to fill in, the autoencoder has its adversary, past the ramp.
 
-    python -m tests.jen1composer.sharding.equality
+    python -m tests.jen1composer.sharding.equality [cover]
 
-prints the largest error per strategy and stage, 1 being what is allowed.
+prints the largest error per strategy and stage, 1 being what is allowed, over the grid or a part.
 """
 
 import dataclasses
 import functools
+import sys
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -233,9 +234,9 @@ def cover() -> list[Cell]:
     return cells
 
 
-def main() -> None:
+def main(cells: list[Cell]) -> None:
     table: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for cell in grid():
+    for cell in cells:
         found = errors(cell)
         table.setdefault((cell.strategy, cell.stage), []).append(found)
         print(*cell, *(f'{value:.3f}' for value in found), flush=True)
@@ -246,4 +247,4 @@ def main() -> None:
 
 if __name__ == '__main__':
     jax.config.update('jax_num_cpu_devices', 8)
-    main()
+    main(cover() if sys.argv[1:] == ['cover'] else grid())

@@ -1,6 +1,6 @@
 """Strategies agree: every leaf of the gradient, and the parameters after three steps of SGD.
 
-Here a pairwise cover of strategy, stage, accumulation and remat; the whole grid of 78 cells with
+Here a pairwise cover of strategy, stage, accumulation and remat; the whole grid of 80 cells with
 
     bash launch/test.sh -m grid tests/jen1composer/sharding/test_equality.py
 """
