@@ -75,8 +75,10 @@ def get_config(arg: str = '') -> ConfigDict:
     config.optimizer.name = 'muon'
     config.optimizer.peak_learning_rate = 2e-3
     config.optimizer.warmup_steps = 20 if quick else 50
+    config.optimizer.schedule = 'linear'  # or cosine, constant, warmup_stable_decay, inverse_sqrt
     config.optimizer.weight_decay = 0.01
     config.optimizer.clip_norm = 1.0
+    config.optimizer.spike_factor = 0.0  # of the usual norm, above which a step is skipped; 0: none
     config.ema_decay = 0.95 if quick else 0.99
 
     config.sharding = ConfigDict()

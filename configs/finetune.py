@@ -23,7 +23,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.data.autoencoder = 'demo/autoencoder'  # the one that init_from was trained with
 
     # One stage, the demo's last: what the earlier ones taught is there.
-    config.curriculum.stage_steps = (400,)
+    config.curriculum.stage_steps = (200,)
     config.curriculum.target_shares = ((1, 1, 1, 3),)
 
     config.optimizer.schedule = 'cosine'
@@ -34,5 +34,5 @@ def get_config(arg: str = '') -> ConfigDict:
     config.ema_decay = 0.98
 
     config.loop.log_every = 20
-    config.loop.evaluate_every = 200
+    config.loop.evaluate_every = 100
     return config

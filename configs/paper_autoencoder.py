@@ -69,8 +69,10 @@ def get_config(arg: str = '') -> ConfigDict:
     config.optimizer.name = 'adamw'
     config.optimizer.peak_learning_rate = 5e-4
     config.optimizer.warmup_steps = 2000
+    config.optimizer.schedule = 'linear'  # or cosine, constant, warmup_stable_decay, inverse_sqrt
     config.optimizer.weight_decay = 0.01
     config.optimizer.clip_norm = 1.0
+    config.optimizer.spike_factor = 0.0  # of the usual norm, above which a step is skipped; 0: none
     config.ema_decay = 0.9995
 
     # The discriminators; without this section there are none.

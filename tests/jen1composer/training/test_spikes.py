@@ -137,6 +137,12 @@ def test_a_step_without_the_rule_says_nothing_of_it():
     assert set(metrics) == {'loss', 'gradient_norm'}
 
 
+def test_skipped_steps_of_two_optimisers_are_counted_together():
+    both = optax.partition({'w': rule(), 'b': rule()}, {'w': 'w', 'b': 'b'})
+    _, state = after(both, [1.0] * 5 + [90.0])
+    assert count_skipped(state)['skipped'] == 2
+
+
 def test_a_factor_that_would_skip_what_is_usual_is_refused():
     with pytest.raises(BadInput, match=r'optimizer.spike_factor: 0.5; allowed is more than 1'):
         dataclasses.replace(CONFIG, spike_factor=0.5)
