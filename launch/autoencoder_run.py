@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from data_pipeline.audio_crops import AudioCrops, batches
@@ -96,8 +97,9 @@ class AutoencoderRun:
         return {'validation_log_mel_db': round(distance, 3)}
 
     @functools.cached_property
-    def _decoded(self) -> Callable[..., jax.Array]:
-        return jax.jit(Autoencoder(self.model.config).apply)  # once, so that it is compiled once
+    def _decoded(self) -> Callable[..., jax.Array]:  # made once, so that it is compiled once
+        on_all = NamedSharding(self.run.recipe.layout.mesh, PartitionSpec())
+        return jax.jit(Autoencoder(self.model.config).apply, out_shardings=on_all)
 
     def statistics(
         self,
