@@ -95,5 +95,13 @@ def get_config(arg: str = '') -> ConfigDict:
     config.loop.log_every = 20 if quick else 50
     config.loop.evaluate_every = 60 if quick else 600
     config.loop.save_every_s = 30.0
+    config.loop.demo_every = 0  # steps between pieces made into demos/; 0: none
+    config.loop.prefetch = True  # the next batch is placed on the devices while a step runs
+    config.loop.writers = ''  # beside metrics.jsonl: 'tensorboard,wandb'
+    config.loop.watchdog_s = 1800.0  # stacks.txt says where it hangs if no step ends; 0: never
+    config.loop.profile_from = 0  # step
+    config.loop.profile_steps = 0  # into profile/; 0: none, but 5 on SIGUSR1
+    config.loop.dump_hlo = False  # the compiled step, to hlo.txt
+    config.loop.synthetic_batches = False  # one batch again and again, to time steps alone
     config.validation_batches = 2 if quick else 4
     return config

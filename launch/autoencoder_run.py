@@ -19,6 +19,7 @@ from jen1composer.errors import require
 from jen1composer.evaluation.log_mel import SIZE, log_mel, log_mel_distance
 from jen1composer.evaluation.reconstruction import reconstruction_report
 from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
+from jen1composer.models.flops import VERSION, autoencoder_gradient
 from jen1composer.models.whitening import LatentStatistics
 from jen1composer.sharding.layout import check_batch, host_share
 from jen1composer.training.adversary import (
@@ -33,9 +34,9 @@ from jen1composer.training.autoencoder_step import (
 )
 from jen1composer.training.checkpoints import flat_identity
 from jen1composer.training.codec import Codec
-from jen1composer.training.loop import LoopConfig
 from jen1composer.training.program import Recipe
 from jen1composer.training.run import Run
+from jen1composer.training.speed import Flops
 from jen1composer.training.state import PyTree, TrainState, parameter_count
 from launch.autoencoder_sections import (
     crop_options,
@@ -45,6 +46,7 @@ from launch.autoencoder_sections import (
     make_task,
 )
 from launch.config_sections import require_sections
+from launch.loop_section import make_loop
 from launch.sharding_section import make_accumulate, make_layout
 
 SECTIONS = (
@@ -173,7 +175,8 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
         batches=host_batches,
         identity=flat_identity(config, ignore=NOT_IDENTITY)
         | {'data': data.fingerprint, 'total_steps': total_steps},
-        loop=LoopConfig(**config.loop),
+        loop=make_loop(config.loop),
+        flops=step_flops(config, model.config, adversary),
     )
     # Read before the training, so that data without a test song is refused now.
     heldout = {
@@ -183,6 +186,16 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     return AutoencoderRun(
         config=config, model=model, adversary=adversary, data=data, run=run, heldout=heldout
     )
+
+
+def step_flops(
+    config: ConfigDict, model: AutoencoderConfig, adversary: Adversary | None
+) -> Flops | None:
+    """Operations of a step; None with an adversary, whose are not counted."""
+    if adversary is not None:
+        return None
+    per_step = autoencoder_gradient(model, batch=config.batch, frames=config.crop_frames)
+    return Flops(per_step=per_step, version=VERSION)
 
 
 def check_values(config: ConfigDict, model: AutoencoderConfig) -> None:

@@ -6,7 +6,8 @@ which ends in ``command.run(main)``. It then
 1. answers ``--help`` with that docstring and its flags, and exits 0;
 2. ends a :class:`~jen1composer.errors.BadInput`, or a flag that cannot be read, with the one line
    ``error: ...`` on stderr and exit status 2: bad input is not a bug and gets no traceback;
-3. ends Ctrl-C with one line and exit status 130, as a shell expects (128 + SIGINT).
+3. ends Ctrl-C with one line and exit status 130, as a shell expects (128 + SIGINT); a training that
+   SIGTERM stopped, as where a machine is taken away, has saved and ends with status 0.
 
 Everything else that is raised is a bug and keeps its traceback.
 """
@@ -55,7 +56,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
             raise
         _exit(2, "error: gs://: gcsfs is not installed; needed is pip install 'jen1composer[gcs]'")
     except KeyboardInterrupt as interrupt:  # It may say where the work stands.
-        _exit(130, str(interrupt) or 'interrupted')
+        _exit(getattr(interrupt, 'exit_status', 130), str(interrupt) or 'interrupted')
     sys.exit(0)  # app.run has exited already; this says so to the type checker.
 
 

@@ -16,20 +16,23 @@ from data_pipeline.mixture import Mixture
 from jen1composer.diffusion.batch import Batch
 from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.validation import make_loss_at, time_bins
+from jen1composer.models.flops import VERSION, Shape, unet_gradient
 from jen1composer.models.unet import UNet
+from jen1composer.models.unet_config import UNetConfig
 from jen1composer.sharding.layout import check_batch, host_share
 from jen1composer.training.checkpoints import Meta, flat_identity
 from jen1composer.training.codec import Codec
 from jen1composer.training.composer_step import make_composer_loss
-from jen1composer.training.loop import LoopConfig
 from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.program import Recipe
 from jen1composer.training.run import Run
+from jen1composer.training.speed import Flops
 from jen1composer.training.state import PyTree, TrainState
 from jen1composer.training.workdir import ComposerSpec, unet_config
 from launch.composer_data import VALIDATION_SEED, make_order, open_data
 from launch.composer_sections import make_curriculum, make_diffusion
 from launch.config_sections import require_sections
+from launch.loop_section import make_loop
 from launch.sharding_section import make_accumulate, make_layout
 
 # May change on a resume; what of the data may not, `composer_data` says.
@@ -134,7 +137,8 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
         batches=host_batches,
         identity={**flat_identity(config, ignore=NOT_IDENTITY), **data.identity},
         data={'segments': order.to_json()},
-        loop=LoopConfig(total_steps=order.total_steps, **config.loop),
+        loop=make_loop(config.loop, total_steps=order.total_steps),
+        flops=Flops(per_step=step_flops(model.config, config.batch, held_out), version=VERSION),
     )
     spec = ComposerSpec(
         tracks=manifest.tracks,
@@ -152,6 +156,21 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
     # It is asked on one host's batches, whatever the layout.
     loss_at = make_loss_at(UNet(model.config), diffusion, VALIDATION_SEED)
     return ComposerRun(run=run, spec=spec, codec=codec, held_out=held_out, loss_at=loss_at)
+
+
+def step_flops(config: UNetConfig, batch: int, held_out: Mapping[str, list[Batch]]) -> int:
+    """Operations of a step on `batch` examples of the sizes that are held out.
+
+    What rematerialisation computes a second time is no work of the model's, and not counted.
+    """
+    like = held_out[TEXT_LOSS][0]
+    shape = Shape(
+        batch=batch,
+        frames=like.latents.shape[2],
+        prompt_tokens=like.text.prompt.shape[1],
+        prefix_tokens=like.text.prefix.shape[1],
+    )
+    return unet_gradient(dataclasses.replace(config, remat='none'), shape)
 
 
 def held_out_batches(

@@ -31,6 +31,7 @@ from jen1composer.models.autoencoder import STEREO, AutoencoderConfig
 from jen1composer.models.layers import Conv
 from jen1composer.models.unet_config import UNetConfig
 
+VERSION = 1  # of the counting above: figures of two versions are not compared
 KERNEL = Conv.width  # frames that a convolution of the UNet sees
 
 

@@ -1,37 +1,56 @@
-"""The training loop.
+"""The training loop, from top to bottom.
 
-The order inside is what makes a resume exact: evaluate, save, and only then take the next batch. At
+The order inside is what makes a resume exact: evaluate, save, and only then use the next batch. At
 a save, `state.step` batches have been used, so `batches(state.step)` goes on where the run was.
 
-When to save is decided by the clock and the signals of this process: it is a loop for one host.
+Steps are dispatched and not waited for: the devices are waited for where metrics are read, every
+`log_every` steps, and where the state is needed, to evaluate and to save. Nothing moves between
+host and devices inside but what is said to: a batch on its way in, metrics on their way out.
+
+Several hosts run the same loop in step: what depends on a clock or on a signal is agreed upon
+(`training.hosts`), all else depends on the step alone.
 """
 
+import contextlib
 import dataclasses
 import signal
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import FrameType
 from typing import Any
 
 import jax
 import numpy as np
 
 from jen1composer.errors import RunFailed, require
+from jen1composer.training import hosts
 from jen1composer.training.checkpoints import Checkpoints
-from jen1composer.training.metrics import MetricsFile
+from jen1composer.training.goodput import Goodput
+from jen1composer.training.metrics import Writer
+from jen1composer.training.prefetch import Prefetch, repeated
+from jen1composer.training.profiling import NO_PROFILE, Profile
+from jen1composer.training.signals import Signals
 from jen1composer.training.state import TrainState
 from jen1composer.training.step import StepFn
+from jen1composer.training.watchdog import StepEnds
 
 Batches = Callable[[int], Iterator[Any]]  # first step -> batches from there on
 Evaluate = Callable[[TrainState], Mapping[str, Any]]
+Demo = Callable[[int, TrainState], None]
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM came; what was done is saved."""
+    """SIGINT came; what was done is saved."""
+
+    exit_status = 128 + signal.SIGINT
 
     def __init__(self, step: int):
         super().__init__(f'interrupted at step {step}; the same command goes on from there')
         self.step = step
+
+
+class Preempted(Interrupted):
+    """SIGTERM came: whoever takes the machine away starts the command again elsewhere."""
+
+    exit_status = 0  # nothing failed
 
 
 class NotFinite(RunFailed):
@@ -40,16 +59,32 @@ class NotFinite(RunFailed):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoopConfig:
+    # how long, how often
     total_steps: int
     log_every: int = 50
     evaluate_every: int = 500
     save_every_s: float = 300.0
+    demo_every: int = 0  # 0: never
+    agree_every: int = 10  # steps between the agreements of several hosts
+
+    # batches
+    prefetch: bool = True  # one batch is placed on the devices while a step runs
+    synthetic_batches: bool = False  # the first one again and again, to time steps alone
+
+    # what is written down
+    writers: tuple[str, ...] = ()  # beside metrics.jsonl: tensorboard, wandb
+    watchdog_s: float = 1800.0  # stacks go to WORKDIR/stacks.txt where no step ends; 0: never
+    profile_from: int = 0
+    profile_steps: int = 0  # 0: none, but for SIGUSR1
+    dump_hlo: bool = False  # the compiled step, to WORKDIR/hlo.txt
 
     def __post_init__(self) -> None:
-        for name in ('total_steps', 'log_every', 'evaluate_every'):
+        for name in ('total_steps', 'log_every', 'evaluate_every', 'agree_every'):
             value = getattr(self, name)
             require(value >= 1, f'loop.{name}', value, 'is 1 or more')
-        require(self.save_every_s >= 0, 'loop.save_every_s', self.save_every_s, 'is 0 or more')
+        for name in ('save_every_s', 'demo_every', 'watchdog_s', 'profile_from', 'profile_steps'):
+            value = getattr(self, name)
+            require(value >= 0, f'loop.{name}', value, 'is 0 or more')
 
 
 def train(
@@ -59,9 +94,15 @@ def train(
     step: StepFn,
     batches: Batches,
     checkpoints: Checkpoints,
-    metrics_file: MetricsFile,
+    metrics_file: Writer,
     evaluate: Evaluate | None = None,
+    demo: Demo | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
+    place: Callable[[Any], Any] = jax.device_put,
+    speed: Callable[[float], Mapping[str, Any]] = lambda step_s: {},
+    goodput: Goodput | None = None,
+    ends: StepEnds | None = None,
+    profile: Profile = NO_PROFILE,
 ) -> TrainState:
     """Runs `step` (jitted, donating its state) from `state.step` to `config.total_steps`.
 
@@ -69,26 +110,39 @@ def train(
         state: where to start, placed on the devices.
         config: how long, and how often what is done.
         step: `(state, batch) -> (state, metrics)`.
-        batches: `batches(s)` yields the batches of steps s, s + 1, ..., placed on the devices.
+        batches: `batches(s)` yields the batches of steps s, s + 1, ..., as `place` takes them.
         checkpoints: where the state is saved, by time and at the end.
         metrics_file: gets the mean of each metric over `log_every` steps, and what `evaluate` says.
         evaluate: `state -> values`, before step 0 and every `evaluate_every` steps and at the end.
+        demo: `(step, state)`, every `demo_every` steps and at the end; makes something to hear.
         progress: wraps the steps to show them.
+        place: puts a batch on the devices.
+        speed: what a mean step of so many seconds comes to, written beside the metrics.
+        goodput: where the wall time goes.
+        ends: is told of each step.
+        profile: is told of each step.
 
     Raises:
         NotFinite: a metric was NaN or infinite; the bad state is not saved.
-        Interrupted: a signal came; the state was saved.
+        Interrupted: a signal came; the state was saved. Preempted, if it was SIGTERM.
     """
-    first = int(state.step)
+    first, total = int(state.step), config.total_steps
+    goodput = goodput or Goodput(None, first_step=first)
+    ends = ends or StepEnds()
     window: list[Mapping[str, jax.Array]] = []
-    began = time.monotonic()
-    waited = 0.0
+    spent = {'step': 0.0, 'data_wait': 0.0}  # seconds since metrics were written
+
+    # ---- What is written: the devices are waited for here.
+
+    def account(done: int) -> None:
+        for kind, seconds in goodput.row(done).items():
+            if kind in spent:
+                spent[kind] += seconds
 
     def flush(done: int) -> None:
-        nonlocal began, waited
         if not window:
             return
-        rows = jax.device_get(window)
+        rows = hosts.fetch(window)
         for number, row in enumerate(rows, start=done - len(rows) + 1):
             bad = [f'{name} became {row[name]}' for name in row if not np.isfinite(row[name]).all()]
             if bad:
@@ -96,64 +150,89 @@ def train(
                     f'in step {number}: {", ".join(bad)}; what was saved before stays, '
                     'a lower optimizer.peak_learning_rate may help'
                 )
+        account(done)
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-        elapsed = time.monotonic() - began
-        timing = {'step_s': elapsed / len(rows), 'data_wait_s': waited / len(rows)}
-        metrics_file.write(done, means | timing)
+        step_s = sum(spent.values()) / len(rows)
+        timing = {'step_s': step_s, 'data_wait_s': spent['data_wait'] / len(rows)}
+        metrics_file.write(done, {**means, **timing, **speed(step_s), **goodput.values()})
         window.clear()
-        began, waited = time.monotonic(), 0.0
+        spent.update(dict.fromkeys(spent, 0.0))
 
-    def report(done: int) -> None:
-        if evaluate is not None:
-            metrics_file.write(done, evaluate(state))
+    # ---- What needs the state: it moves as it likes.
 
-    data = batches(first)
-    with _StopSignal() as stop:
-        for number in progress(range(first, config.total_steps)):
-            if number % config.evaluate_every == 0 and (number > first or number == 0):
+    def evaluated(done: int) -> None:
+        with goodput.spend('evaluate'), jax.transfer_guard('allow'):
+            if evaluate is not None and (done % config.evaluate_every == 0 or done == total):
+                metrics_file.write(done, evaluate(state))
+            if demo is not None and demo_due(done, config):
+                demo(done, state)
+
+    def save(done: int) -> None:
+        with goodput.spend('save'), jax.transfer_guard('allow'):
+            checkpoints.save(done, state)
+
+    def stopped(done: int, number: int) -> Interrupted:
+        with goodput.spend('save'):
+            checkpoints.close()
+        goodput.row(done)
+        return Preempted(done) if number == signal.SIGTERM else Interrupted(done)
+
+    # ---- The steps. DO NOT change the order of what happens in one: see the module docstring.
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(Signals())
+        stack.enter_context(ends)
+        stack.enter_context(profile)
+        host_batches = batches(first)
+        if config.synthetic_batches and first < total:
+            host_batches = repeated(host_batches)
+        data = Prefetch(host_batches, place)
+        stack.enter_context(jax.transfer_guard('disallow'))
+
+        for number in progress(range(first, total)):
+            # Evaluate.
+            due = number % config.evaluate_every == 0 or demo_due(number, config)
+            if due and (number > first or number == 0):
                 flush(number)
-                report(number)
-                began = time.monotonic()
-            if number > first and (checkpoints.due() or stop.received):
-                flush(number)
-                checkpoints.save(number, state)
-            if stop.received:
-                checkpoints.close()
-                raise Interrupted(number)
-            asked = time.monotonic()
-            batch = next(data)
-            waited += time.monotonic() - asked
-            state, metrics = step(state, batch)
+                evaluated(number)
+
+            # Save, and stop; all hosts do or none does.
+            if jax.process_count() == 1 or number % config.agree_every == 0:
+                save_now, signal_number = hosts.agree(checkpoints.due(), stop.received)
+                if number > first and (save_now or signal_number):
+                    flush(number)
+                    save(number)
+                if signal_number:
+                    raise stopped(number, signal_number)
+
+            # Only then use the next batch.
+            profile.before(number, state)
+            asked = ends.now()
+            batch = data.take()
+            goodput.add('data_wait', ends.idle_s(asked))
+            with goodput.spend('compile') if number == first else contextlib.nullcontext():
+                state, metrics = step(state, batch)
+            ends.started(metrics)
             window.append(metrics)
+            if config.prefetch and number + 1 < total:
+                asked = ends.now()
+                data.place_next()
+                goodput.add('data_wait', ends.idle_s(asked))
             if (number + 1) % config.log_every == 0:
                 flush(number + 1)
-        flush(config.total_steps)
-        checkpoints.save(config.total_steps, state)
-        if stop.received:
-            checkpoints.close()
-            raise Interrupted(config.total_steps)
-    if first < config.total_steps:
-        report(config.total_steps)
+
+        # ---- The end.
+        flush(total)
+        save(total)
+        _, signal_number = hosts.agree(False, stop.received)
+        if signal_number:
+            raise stopped(total, signal_number)
+        if first < total:
+            evaluated(total)
+    goodput.row(total)
     return state
 
 
-class _StopSignal:
-    """Notes SIGINT and SIGTERM instead of dying of them; a second one kills as usual."""
-
-    def __init__(self) -> None:
-        self.received = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> '_StopSignal':
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        self.received = True
-        signal.signal(number, self._previous[number])
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+def demo_due(done: int, config: LoopConfig) -> bool:
+    """Whether there is something to be heard after `done` steps."""
+    every = config.demo_every
+    return every > 0 and done > 0 and (done % every == 0 or done == config.total_steps)

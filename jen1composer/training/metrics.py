@@ -7,11 +7,18 @@ always reads as one uninterrupted run.
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from etils import epath
 
 from jen1composer.training.files import write_whole
+
+
+class Writer(Protocol):
+    """Takes rows of metrics."""
+
+    def write(self, step: int, values: Mapping[str, Any]) -> None:
+        """Takes one row; `step` counts the steps done."""
 
 
 class MetricsFile:

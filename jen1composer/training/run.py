@@ -4,17 +4,27 @@ Both stages, autoencoder and composer, are this with another loss and other batc
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import functools
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 from etils import epath
 
 from jen1composer.training.checkpoints import Checkpoints, Identity
-from jen1composer.training.loop import Batches, Evaluate, LoopConfig, train
-from jen1composer.training.metrics import MetricsFile
-from jen1composer.training.program import Recipe, make_program
+from jen1composer.training.files import write_whole
+from jen1composer.training.goodput import Goodput
+from jen1composer.training.loop import Batches, Demo, Evaluate, LoopConfig, train
+from jen1composer.training.memory import memory_limit, step_memory
+from jen1composer.training.profiling import Profile
+from jen1composer.training.program import Program, Recipe, make_program
+from jen1composer.training.speed import Flops, speed_here
 from jen1composer.training.state import TrainState
+from jen1composer.training.step import Metrics, StepFn
+from jen1composer.training.watchdog import StepEnds
+from jen1composer.training.writers import open_writers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +33,7 @@ class Run:
 
     `batches(step)` yields this host's batches as numpy arrays from a step on; `identity` is what
     must not change on a resume, but for keys that begin with one of `may_change`; `data` is JSON
-    that is saved along.
+    that is saved along; `flops` is what a step takes, where it is known.
     """
 
     recipe: Recipe
@@ -32,6 +42,7 @@ class Run:
     loop: LoopConfig
     data: Any = None
     may_change: Sequence[str] = ()
+    flops: Flops | None = None
 
 
 def run_training(
@@ -39,16 +50,28 @@ def run_training(
     workdir: epath.PathLike,
     *,
     evaluate: Evaluate | None = None,
+    demo: Demo | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
 ) -> TrainState:
     """Trains in `workdir` (checkpoints/, metrics.jsonl), from its newest checkpoint if any.
 
-    Raises BadInput where the workdir belongs to another config, and what `loop.train` raises.
+    What there is to say goes to stderr, and beside metrics.jsonl to goodput.jsonl, stacks.txt,
+    profile/ and hlo.txt; with several hosts the first one does all of it but stacks and profiles.
+
+    Raises BadInput where the workdir belongs to another config or a writer is not there,
+    OutOfMemory where a step does not fit, and what `loop.train` raises.
     """
-    workdir = epath.Path(workdir)
+    began, workdir, first_host = time.time(), epath.Path(workdir), jax.process_index() == 0
+    config, mesh = run.loop, run.recipe.layout.mesh
+
+    def say(line: str) -> None:
+        if first_host:
+            print(line, file=sys.stderr, flush=True)
 
     # ---- Shapes, placement and programs: nothing is allocated yet.
     program = make_program(run.recipe)
+    if program.left_whole:
+        say(left_whole_line(program))
 
     # ---- Begin, or go on: each weight is born, or read, where it will live.
     checkpoints = Checkpoints(
@@ -56,30 +79,83 @@ def run_training(
         identity=run.identity,
         data=run.data,
         may_change=run.may_change,
-        save_every_s=run.loop.save_every_s,
+        save_every_s=config.save_every_s,
     )
     if checkpoints.latest_step() is None:
         state = program.begin()
     else:
         state = checkpoints.restore(program.abstract)
+    first = int(state.step)
 
-    def placed(first_step: int) -> Iterator[Any]:
-        for batch in run.batches(first_step):
-            yield jax.tree.map(
-                lambda leaf: jax.make_array_from_process_local_data(program.batch, leaf), batch
-            )
+    def place(batch: Any) -> Any:
+        return jax.tree.map(
+            lambda leaf: jax.make_array_from_process_local_data(program.batch, leaf), batch
+        )
+
+    # ---- What is written beside the metrics.
+    writer = open_writers(workdir, config.writers, first)
+    record = workdir / 'goodput.jsonl' if first_host and first < config.total_steps else None
+    goodput = Goodput(record, first_step=first, began=began)
 
     # ---- The loop.
-    with jax.set_mesh(run.recipe.layout.mesh):
+    with jax.set_mesh(mesh):
         state = train(
             state,
-            config=run.loop,
-            step=program.step,
-            batches=placed,
+            config=config,
+            step=compiled_once(program.step, config, workdir if first_host else None, say),
+            batches=run.batches,
             checkpoints=checkpoints,
-            metrics_file=MetricsFile(workdir / 'metrics.jsonl', first_step=int(state.step)),
+            metrics_file=writer,
             evaluate=evaluate,
-            progress=progress,
+            demo=demo,
+            progress=progress if first_host else lambda steps: steps,
+            place=place,
+            speed=functools.partial(speed_here, run.flops, mesh),
+            goodput=goodput,
+            ends=StepEnds(_stacks(workdir), config.watchdog_s),
+            profile=Profile(workdir / 'profile', config.profile_from, config.profile_steps),
         )
     checkpoints.close()
+    if record is not None:
+        say(goodput.line())
     return state
+
+
+def compiled_once(
+    step: Any, config: LoopConfig, workdir: epath.Path | None, say: Callable[[str], None]
+) -> StepFn:
+    """`step`, compiled at its first call for what it is called with.
+
+    Says then what it needs of a device's memory, and raises OutOfMemory where it is not there.
+    """
+    compiled: Any = None
+
+    def call(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+        nonlocal compiled
+        if compiled is None:
+            compiled = step.lower(state, batch).compile()
+            needed = step_memory(compiled, state, batch, batches=1 + config.prefetch)
+            needed.require_at_most(memory_limit(jax.local_devices()[0]))
+            say(needed.line())
+            if config.dump_hlo and workdir is not None:
+                write_whole(workdir / 'hlo.txt', compiled.as_text().encode())
+        return compiled(state, batch)
+
+    return call
+
+
+def left_whole_line(program: Program, most: int = 3) -> str:
+    """The weights that every device holds whole, though they are large enough to be split."""
+    whole = program.left_whole
+    shown = ', '.join(f'{w.name} {w.num_bytes / 2**20:.1f} MiB' for w in whole[:most])
+    total = sum(w.num_bytes for w in whole) / 2**20
+    more = ', ...' if len(whole) > most else ''
+    return f'left whole on each device: {len(whole)} weights of {total:.1f} MiB: {shown}{more}'
+
+
+def _stacks(workdir: epath.Path) -> epath.Path | None:
+    """Where stacks go, a file for each host; None where the workdir is not on this machine."""
+    if '://' in str(workdir):
+        return None
+    host = f'-{jax.process_index()}' if jax.process_count() > 1 else ''
+    return workdir / f'stacks{host}.txt'

@@ -40,6 +40,7 @@ def test_what_is_not_finite_ends_the_run_by_name_and_is_not_saved(tmp_path, bad,
 
 
 def test_a_term_beside_the_loss_is_named_too(tmp_path):
+    @jax.jit
     def step(state, batch):
         state, metrics = toy.make_step()(state, batch)
         return state, metrics | {'largest': metrics['largest'] / 0}
@@ -69,6 +70,12 @@ def test_the_whole_loop_compiles_its_step_once(tmp_path):
     assert step._cache_size() == 1
 
 
+def test_nothing_moves_but_what_is_said_to(tmp_path):
+    """A batch that is not placed would be moved by the step itself, at each one."""
+    with pytest.raises(Exception, match='Disallowed host-to-device transfer'):
+        toy.run(tmp_path, 2, place=lambda batch: batch)
+
+
 def test_a_finished_run_is_left_as_it_is(tmp_path):
     first = toy.run(tmp_path, 5)
     rows = read_metrics(tmp_path / 'metrics.jsonl')
@@ -76,8 +83,8 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
     assert read_metrics(tmp_path / 'metrics.jsonl') == rows
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number, status):
     command = [sys.executable, '-m', toy.__name__, str(tmp_path), '30', 'inf']
     environment = os.environ | {'JAX_PLATFORMS': 'cpu'}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -86,7 +93,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
                 process.send_signal(number)
                 break
         rest = process.stdout.read().splitlines()
-        assert process.wait(60) == 3
+        assert process.wait(60) == status
     *steps, last = ['6', *rest]
     saved = int(steps[-1]) + 1  # the step that was running was finished
     assert last.startswith(f'interrupted at step {saved}; ')

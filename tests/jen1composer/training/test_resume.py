@@ -13,7 +13,7 @@ import pytest
 from jen1composer.models.unet import UNet, UNetConfig
 from jen1composer.training.checkpoints import Checkpoints
 from jen1composer.training.composer_step import DiffusionConfig, make_composer_loss
-from jen1composer.training.loop import Interrupted, LoopConfig, train
+from jen1composer.training.loop import Interrupted, LoopConfig, Preempted, train
 from jen1composer.training.metrics import MetricsFile, read_metrics
 from jen1composer.training.state import TrainState, initial_state
 from jen1composer.training.step import make_train_step
@@ -24,7 +24,7 @@ TOTAL = 8
 
 
 class Recorder:
-    """Batches that note who asked for which, and send SIGTERM when step `stop` is asked for."""
+    """Batches that note who asked for which, and send SIGTERM when `stop` is first asked for."""
 
     def __init__(self, stop: int | None = None):
         self.seen: list[int] = []
@@ -33,6 +33,7 @@ class Recorder:
     def __call__(self, step: int) -> np.ndarray:
         self.seen.append(step)
         if step == self._stop:
+            self._stop = None
             os.kill(os.getpid(), signal.SIGTERM)
         return toy.batch_of(step)
 
@@ -57,6 +58,20 @@ def test_every_bit_is_that_of_the_run_that_never_stopped(tmp_path, stop, save_ev
     assert parts.seen == whole.seen == list(range(TOTAL))
     if save_every_s == 0:  # rows end at each save: the file reads as one run
         assert without_timing(tmp_path / 'parts') == without_timing(tmp_path / 'whole')
+
+
+@pytest.mark.parametrize('stop', [0, 3])
+def test_what_was_placed_ahead_and_not_used_is_read_again(tmp_path, stop):
+    """The signal comes while batch `stop` is read, during the step before, if there is one."""
+    whole, parts = Recorder(), Recorder(stop)
+    expected = toy.run(tmp_path / 'whole', TOTAL, batch=whole, prefetch=True)
+    assert whole.seen == list(range(TOTAL))
+    stopped = max(1, stop)
+    with pytest.raises(Preempted, match=f'interrupted at step {stopped}'):
+        toy.run(tmp_path / 'parts', TOTAL, batch=parts, prefetch=True)
+    found = toy.run(tmp_path / 'parts', TOTAL, batch=parts, prefetch=True)
+    toy.assert_bit_equal(found, expected)
+    assert parts.seen == [*range(stopped + 1), *range(stopped, TOTAL)]
 
 
 def test_the_same_run_twice_is_bit_equal(tmp_path):

@@ -4,7 +4,7 @@ It goes through the real step, loop, checkpoints and metrics; only the network i
 
     python -m tests.jen1composer.training.toy FOLDER TOTAL_STEPS SAVE_EVERY_S
 
-prints each step it takes and ends with status 3 where a signal stopped it.
+prints each step it takes; where a signal stopped it, it ends as a command does.
 """
 
 import sys
@@ -60,8 +60,13 @@ def run(
     save_every_s: float = 0.0,
     log_every: int = 3,
     evaluate_every: int = 4,
+    prefetch: bool = False,
+    **given: Any,
 ) -> TrainState:
-    """Trains in `folder` from where it stands to `total_steps`; `batch(s)` is asked once a step."""
+    """Trains in `folder` from where it stands to `total_steps`; `batch(s)` is asked once a step.
+
+    With `prefetch` it is asked while the step before runs. What is `given` is `train`'s.
+    """
     folder = epath.Path(folder)
     checkpoints = Checkpoints(folder / 'state', identity=identity, save_every_s=save_every_s)
     state = fresh_state()
@@ -76,13 +81,17 @@ def run(
         return train(
             state,
             config=LoopConfig(
-                total_steps=total_steps, log_every=log_every, evaluate_every=evaluate_every
+                total_steps=total_steps,
+                log_every=log_every,
+                evaluate_every=evaluate_every,
+                prefetch=prefetch,
             ),
             step=step or make_step(),
             batches=batches,
             checkpoints=checkpoints,
             metrics_file=MetricsFile(folder / 'metrics.jsonl', first_step=int(state.step)),
             evaluate=lambda state: {'mean': jnp.mean(state.ema['w'])},
+            **given,
         )
     finally:
         checkpoints.close()
@@ -113,4 +122,4 @@ if __name__ == '__main__':
         run(sys.argv[1], int(sys.argv[2]), batch=_slow_batch, save_every_s=float(sys.argv[3]))
     except Interrupted as stopped:
         print(stopped, flush=True)
-        sys.exit(3)
+        sys.exit(stopped.exit_status)
