@@ -10,7 +10,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from data_pipeline.audio_crops import AudioCrops, batches
@@ -22,6 +21,7 @@ from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
 from jen1composer.models.flops import VERSION, autoencoder_gradient
 from jen1composer.models.whitening import LatentStatistics
 from jen1composer.sharding.layout import check_batch, host_share
+from jen1composer.training import hosts
 from jen1composer.training.adversary import (
     AUTOENCODER,
     DISCRIMINATOR,
@@ -94,14 +94,13 @@ class AutoencoderRun:
     def evaluate(self, state: TrainState) -> dict[str, Any]:
         """Log-mel distance of decoded validation crops, with the averaged weights."""
         sounds = self.heldout['validation']
-        decoded = self._decoded({'params': self.weights(state)}, sounds)
-        distance = log_mel_distance(log_mel(sounds), log_mel(np.asarray(decoded)))
+        decoded = hosts.fetch(self._decoded({'params': self.weights(state)}, sounds))
+        distance = log_mel_distance(log_mel(sounds), log_mel(decoded))
         return {'validation_log_mel_db': round(distance, 3)}
 
     @functools.cached_property
-    def _decoded(self) -> Callable[..., jax.Array]:  # made once, so that it is compiled once
-        on_all = NamedSharding(self.run.recipe.layout.mesh, PartitionSpec())
-        return jax.jit(Autoencoder(self.model.config).apply, out_shardings=on_all)
+    def _decoded(self) -> Callable[..., jax.Array]:
+        return jax.jit(Autoencoder(self.model.config).apply)  # once, so that it is compiled once
 
     def statistics(
         self,
@@ -147,7 +146,7 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     task = make_task(config)
     check_values(config, model.config)
     check_batch(config.batch, layout, accumulate)
-    host, hosts = host_share(layout, config.batch)
+    host, num_hosts = host_share(layout, config.batch)
     data = Prepared(config.data)
     total_steps = config.loop.total_steps
 
@@ -159,7 +158,7 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
             batch_size=config.batch,
             first_step=first_step,
             host=host,
-            hosts=hosts,
+            hosts=num_hosts,
         )
 
     run = Run(

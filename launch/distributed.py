@@ -146,13 +146,6 @@ def meet(where: str) -> None:
     multihost_utils.sync_global_devices(where)
 
 
-def gathered(tree: Any) -> Any:
-    """A tree of arrays that are split over all processes, whole, as numpy; all ask together."""
-    from jax.experimental import multihost_utils
-
-    return multihost_utils.process_allgather(tree, tiled=True)
-
-
 def has_tpu() -> bool:
     """Whether TPUs are in this machine and meant to be used; looks at files alone."""
     platforms = os.environ.get('JAX_PLATFORMS', 'tpu')

@@ -43,6 +43,7 @@ def main(argv: list[str]) -> None:
     from etils import epath
 
     from jen1composer.models.whitening import whiteness
+    from jen1composer.training import hosts
     from jen1composer.training.codec import IN_WORKDIR
     from jen1composer.training.files import write_whole
     from jen1composer.training.run import run_training
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> None:
         evaluate=assembled.evaluate,
         progress=functools.partial(show, desc='autoencoder'),
     )
-    weights = distributed.gathered(assembled.weights(state))
+    weights = hosts.fetch(assembled.weights(state))
 
     # What is left is a little work without the others: each process does it, and the first writes.
     report_path = workdir / 'heldout.json'  # written last: where it is, all is done
