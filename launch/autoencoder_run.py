@@ -21,6 +21,7 @@ from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
 from jen1composer.models.flops import VERSION, autoencoder_gradient
 from jen1composer.models.whitening import LatentStatistics
 from jen1composer.sharding.layout import check_batch, host_share
+from jen1composer.training import hosts
 from jen1composer.training.adversary import (
     AUTOENCODER,
     DISCRIMINATOR,
@@ -92,8 +93,8 @@ class AutoencoderRun:
     def evaluate(self, state: TrainState) -> dict[str, Any]:
         """Log-mel distance of decoded validation crops, with the averaged weights."""
         sounds = self.heldout['validation']
-        decoded = self._decoded({'params': self.weights(state)}, sounds)
-        distance = log_mel_distance(log_mel(sounds), log_mel(np.asarray(decoded)))
+        decoded = hosts.fetch(self._decoded({'params': self.weights(state)}, sounds))
+        distance = log_mel_distance(log_mel(sounds), log_mel(decoded))
         return {'validation_log_mel_db': round(distance, 3)}
 
     @functools.cached_property
@@ -144,7 +145,7 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
     task = make_task(config)
     check_values(config, model.config)
     check_batch(config.batch, layout, accumulate)
-    host, hosts = host_share(layout, config.batch)
+    host, num_hosts = host_share(layout, config.batch)
     data = Prepared(config.data)
     total_steps = config.loop.total_steps
 
@@ -156,7 +157,7 @@ def autoencoder_run(config: ConfigDict) -> AutoencoderRun:
             batch_size=config.batch,
             first_step=first_step,
             host=host,
-            hosts=hosts,
+            hosts=num_hosts,
         )
 
     run = Run(

@@ -1,7 +1,6 @@
 """From a composer's config to its run: data, model, loss and what stays fixed on a resume."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from jen1composer.models.flops import VERSION, Shape, unet_gradient
 from jen1composer.models.unet import UNet
 from jen1composer.models.unet_config import UNetConfig
 from jen1composer.sharding.layout import check_batch, host_share
+from jen1composer.training import hosts
 from jen1composer.training.checkpoints import Meta, restore_ema
 from jen1composer.training.codec import Codec
 from jen1composer.training.composer_step import make_composer_loss
@@ -57,7 +57,10 @@ class ComposerRun:
 
     def evaluate(self, state: TrainState) -> dict[str, Any]:
         """Squared errors of the averaged weights: over all, and for text per time bin too."""
-        loss_at = functools.partial(self.loss_at, state.ema)
+
+        def loss_at(batch: Batch, time: float) -> Any:
+            return hosts.fetch(self.loss_at(state.ema, batch, time))
+
         found = {name: time_bins(loss_at, held, TIME_BINS) for name, held in self.held_out.items()}
         return {name: float(loss.mean()) for name, loss in found.items()} | {
             f'{TEXT_LOSS}_by_time': found[TEXT_LOSS].round(4).tolist()

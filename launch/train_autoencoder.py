@@ -11,6 +11,8 @@ makes the codec and the report again where what the config says of these has cha
   WORKDIR/metrics.jsonl  each loss term, and the log-mel distance on validation songs
   WORKDIR/heldout.json   what of unheard songs survives the codec, beside two baselines, and how
                          white the latents are of the songs that were fitted and of others
+
+Several processes are one run, as train_composer says; the workdir is a folder that all reach.
 """
 
 import functools
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from ml_collections import config_flags
 
-from launch import command
+from launch import command, distributed, xla_presets
 
 if TYPE_CHECKING:
     from etils import epath
@@ -32,39 +34,52 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 
+flags.adopt_module_key_flags(distributed)
+flags.adopt_module_key_flags(xla_presets)
+
 
 def main(argv: list[str]) -> None:
     del argv
     from etils import epath
 
     from jen1composer.models.whitening import whiteness
+    from jen1composer.training import hosts
     from jen1composer.training.codec import IN_WORKDIR
     from jen1composer.training.files import write_whole
     from jen1composer.training.run import run_training
     from launch.autoencoder_run import autoencoder_run
 
+    xla_presets.apply()
+    distributed.begin()
+    first = distributed.is_first()
     command.use_compilation_cache()
     workdir = epath.Path(_WORKDIR.value)
     assembled = autoencoder_run(_CONFIG.value)
     counts = assembled.parameter_counts
 
-    def show(steps: Iterable[Any]) -> Iterable[Any]:
-        return command.progress(steps, 'autoencoder')
+    def show(of: Iterable[Any], desc: str) -> Iterable[Any]:
+        return command.progress(of, desc) if first else of
 
-    print('parameters:', ', '.join(f'{k} {v:,}' for k, v in counts.items()), file=sys.stderr)
-    state = run_training(assembled.run, workdir, evaluate=assembled.evaluate, progress=show)
+    if first:
+        print('parameters:', ', '.join(f'{k} {v:,}' for k, v in counts.items()), file=sys.stderr)
+    state = run_training(
+        assembled.run,
+        workdir,
+        evaluate=assembled.evaluate,
+        progress=functools.partial(show, desc='autoencoder'),
+    )
+    weights = hosts.fetch(assembled.weights(state))
 
+    # What is left is a little work without the others: each process does it, and the first writes.
     report_path = workdir / 'heldout.json'  # written last: where it is, all is done
     if _read(report_path).get('made_with') != assembled.after_training:
-        weights = assembled.weights(state)
         sums = {
             split: assembled.statistics(
-                weights, split, functools.partial(command.progress, desc=f'{split} latents')
+                weights, split, functools.partial(show, desc=f'{split} latents')
             )
             for split in ('train', 'validation')
         }
         codec = assembled.codec(weights, sums['train'])
-        codec.save(workdir / IN_WORKDIR)
         report = {
             'steps': int(state.step),
             'parameters': counts.pop('autoencoder'),
@@ -76,8 +91,11 @@ def main(argv: list[str]) -> None:
             'whiteness': {split: whiteness(sums[split], codec.whitening) for split in sums},
             'made_with': assembled.after_training,
         }
-        write_whole(report_path, (json.dumps(report, indent=1) + '\n').encode())
-    print(report_path.read_text(), end='')
+        if first:
+            codec.save(workdir / IN_WORKDIR)
+            write_whole(report_path, (json.dumps(report, indent=1) + '\n').encode())
+    if first:
+        print(report_path.read_text(), end='')
 
 
 def _read(report: 'epath.Path') -> Mapping[str, Any]:

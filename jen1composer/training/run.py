@@ -94,9 +94,10 @@ def run_training(
     first = int(state.step)
 
     def place(batch: Any) -> Any:
-        return jax.tree.map(
-            lambda leaf: jax.make_array_from_process_local_data(program.batch, leaf), batch
-        )
+        with jax.transfer_guard('allow'):  # of several hosts the guard takes it for an accident
+            return jax.tree.map(
+                lambda leaf: jax.make_array_from_process_local_data(program.batch, leaf), batch
+            )
 
     # ---- What is written beside the metrics.
     writer = open_writers(workdir, config.writers, first)

@@ -139,8 +139,9 @@ def test_a_discriminator_that_is_not_finite_ends_the_run_by_name(tmp_path):
         layer['bias'] = layer['bias'].replace(value=layer['bias'].value * np.nan)
         return params
 
+    recipe = dataclasses.replace(run.recipe, init_params=poisoned)
     with pytest.raises(NotFinite, match='in step 2: ') as caught:
-        run_training(dataclasses.replace(run, init_params=poisoned), tmp_path / 'run')
+        run_training(dataclasses.replace(run, recipe=recipe), tmp_path / 'run')
     named = set(re.findall(r'(\w+) became nan', str(caught.value)))
     assert {'discriminator_period_3', 'gradient_norm_discriminator', 'adversarial'} < named
     assert not named & {'discriminator_period_2', 'log_mel', 'latent_power'}
