@@ -19,6 +19,7 @@ launch.describe. Writes OUT/comparison.json and OUT/index.html beside the table.
 
 import dataclasses
 import json
+import os
 import pathlib
 
 from absl import flags
@@ -58,14 +59,17 @@ _PREFIX_TOKENS = flags.DEFINE_integer('prefix_tokens', 16, 'Tokens of a prefix.'
 
 def main(argv: list[str]) -> None:
     del argv
+    from launch.sharding_devices import Devices
+
+    devices = Devices.parse(_DEVICES.value)
+    os.environ.update(devices.environment)  # before JAX is imported, here as in what measures
+
     from jen1composer.evaluation.page import render
     from jen1composer.sharding.strategies import STRATEGIES, strategy
     from launch import sharding_cells, sharding_report
     from launch.data_description import terminal
     from launch.description import GivenByData
-    from launch.sharding_devices import Devices
 
-    devices = Devices.parse(_DEVICES.value)
     names = _STRATEGIES.value or list(STRATEGIES)
     for name in names:
         strategy(name)
@@ -97,12 +101,12 @@ def main(argv: list[str]) -> None:
         found = sharding_cells.known(cell, kept)
         if found is None:
             found = sharding_cells.measured(cell, kept, _KEEP_HLO.value)
-        alone = None
-        if found['status'] == 'run':
+        rows.append(sharding_report.Row(cell=cell, found=found))
+        print(sharding_report.line(rows[-1]), flush=True)
+        if found['status'] == 'run':  # what its efficiency is told by
             one = cell.alone(found['num_devices'])
             alone = sharding_cells.known(one, kept) or sharding_cells.measured(one, kept)
-        rows.append(sharding_report.Row(cell=cell, found=found, alone=alone))
-        print(sharding_report.line(rows[-1]), flush=True)
+            rows[-1] = dataclasses.replace(rows[-1], alone=alone)
     report = sharding_report.Report(devices=devices, rows=rows)
     print('\n' + terminal(sharding_report.tables(report)))
     (out / 'comparison.json').write_text(
