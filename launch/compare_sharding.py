@@ -21,6 +21,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import sys
 
 from absl import flags
 from ml_collections import config_flags
@@ -97,12 +98,14 @@ def main(argv: list[str]) -> None:
     kept = out / 'cells'
     rows: list[sharding_report.Row] = []
     print(sharding_report.heading(devices), flush=True)
-    for cell in command.progress(cells, 'cells'):
+    bar = command.progress(cells, 'cells')
+    for cell in bar:
         found = sharding_cells.known(cell, kept)
         if found is None:
             found = sharding_cells.measured(cell, kept, _KEEP_HLO.value)
         rows.append(sharding_report.Row(cell=cell, found=found))
-        print(sharding_report.line(rows[-1]), flush=True)
+        bar.write(sharding_report.line(rows[-1]))
+        sys.stdout.flush()
         if found['status'] == 'run':  # what its efficiency is told by
             one = cell.alone(found['num_devices'])
             alone = sharding_cells.known(one, kept) or sharding_cells.measured(one, kept)
