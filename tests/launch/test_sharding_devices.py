@@ -1,6 +1,7 @@
 """Names of devices: what they say, and what is refused."""
 
 import importlib.util
+import types
 
 import pytest
 
@@ -11,7 +12,7 @@ from launch.sharding_devices import Devices
 @pytest.fixture(params=[True, False])
 def libtpu(request, monkeypatch):
     """With the TPU compiler, and without."""
-    found = object() if request.param else None
+    found = types.SimpleNamespace(origin='here') if request.param else None
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: found)
     return request.param
 
@@ -60,7 +61,9 @@ def test_topologies(libtpu, text, topology, slices):
     'text', ['', 'v5e', 'cpu:0', 'cpu:-1', 'cpu:1000', 'npu', 'gpu:', 'v5e:4x4x', '0xv5e:4x4']
 )
 def test_what_names_no_devices_is_refused(text, monkeypatch):
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: object())
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name: types.SimpleNamespace(origin='here')
+    )
     with pytest.raises(BadInput, match='allowed are'):
         Devices.parse(text)
 
