@@ -29,8 +29,12 @@ from ml_collections import config_flags
 from launch import command
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py.')
-_DEVICES = flags.DEFINE_string('devices', None, 'E.g. cpu:8, gpu, tpu, v5e:4x4, 2xv5e:4x4.')
-_OUT = flags.DEFINE_string('out', None, 'Folder for the results; cells are kept there.')
+_DEVICES = flags.DEFINE_string(
+    'devices', None, 'E.g. cpu:8, gpu, tpu, v5e:4x4, 2xv5e:4x4.', required=True
+)
+_OUT = flags.DEFINE_string(
+    'out', None, 'Folder for the results; cells are kept there.', required=True
+)
 _STRATEGIES = flags.DEFINE_list('strategies', [], 'Of dp, fsdp, ...; by default all.')
 _MESHES = flags.DEFINE_multi_string(
     'meshes', [], 'STRATEGY:SIZES, e.g. fsdp_tp:fsdp=4,tensor=2; once for each mesh.'
@@ -120,5 +124,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    flags.mark_flags_as_required(['config', 'devices', 'out'])
+    flags.mark_flag_as_required('config')
     command.run(main)
