@@ -19,7 +19,9 @@ launch.describe. Writes OUT/comparison.json and OUT/index.html beside the table.
 
 import dataclasses
 import json
+import os
 import pathlib
+import sys
 
 from absl import flags
 from ml_collections import config_flags
@@ -27,8 +29,12 @@ from ml_collections import config_flags
 from launch import command
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py.')
-_DEVICES = flags.DEFINE_string('devices', None, 'E.g. cpu:8, gpu, tpu, v5e:4x4, 2xv5e:4x4.')
-_OUT = flags.DEFINE_string('out', None, 'Folder for the results; cells are kept there.')
+_DEVICES = flags.DEFINE_string(
+    'devices', None, 'E.g. cpu:8, gpu, tpu, v5e:4x4, 2xv5e:4x4.', required=True
+)
+_OUT = flags.DEFINE_string(
+    'out', None, 'Folder for the results; cells are kept there.', required=True
+)
 _STRATEGIES = flags.DEFINE_list('strategies', [], 'Of dp, fsdp, ...; by default all.')
 _MESHES = flags.DEFINE_multi_string(
     'meshes', [], 'STRATEGY:SIZES, e.g. fsdp_tp:fsdp=4,tensor=2; once for each mesh.'
@@ -58,14 +64,17 @@ _PREFIX_TOKENS = flags.DEFINE_integer('prefix_tokens', 16, 'Tokens of a prefix.'
 
 def main(argv: list[str]) -> None:
     del argv
+    from launch.sharding_devices import Devices
+
+    devices = Devices.parse(_DEVICES.value)
+    os.environ.update(devices.environment)  # before JAX is imported, here as in what measures
+
     from jen1composer.evaluation.page import render
     from jen1composer.sharding.strategies import STRATEGIES, strategy
     from launch import sharding_cells, sharding_report
     from launch.data_description import terminal
     from launch.description import GivenByData
-    from launch.sharding_devices import Devices
 
-    devices = Devices.parse(_DEVICES.value)
     names = _STRATEGIES.value or list(STRATEGIES)
     for name in names:
         strategy(name)
@@ -93,16 +102,18 @@ def main(argv: list[str]) -> None:
     kept = out / 'cells'
     rows: list[sharding_report.Row] = []
     print(sharding_report.heading(devices), flush=True)
-    for cell in command.progress(cells, 'cells'):
+    bar = command.progress(cells, 'cells')
+    for cell in bar:
         found = sharding_cells.known(cell, kept)
         if found is None:
             found = sharding_cells.measured(cell, kept, _KEEP_HLO.value)
-        alone = None
-        if found['status'] == 'run':
+        rows.append(sharding_report.Row(cell=cell, found=found))
+        bar.write(sharding_report.line(rows[-1]))
+        sys.stdout.flush()
+        if found['status'] == 'run':  # what its efficiency is told by
             one = cell.alone(found['num_devices'])
             alone = sharding_cells.known(one, kept) or sharding_cells.measured(one, kept)
-        rows.append(sharding_report.Row(cell=cell, found=found, alone=alone))
-        print(sharding_report.line(rows[-1]), flush=True)
+            rows[-1] = dataclasses.replace(rows[-1], alone=alone)
     report = sharding_report.Report(devices=devices, rows=rows)
     print('\n' + terminal(sharding_report.tables(report)))
     (out / 'comparison.json').write_text(
@@ -113,5 +124,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    flags.mark_flags_as_required(['config', 'devices', 'out'])
+    flags.mark_flag_as_required('config')
     command.run(main)

@@ -8,12 +8,14 @@ cell more costs one cell.
 
 import copy
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import itertools
 import json
 import os
 import pathlib
+import platform
 import re
 import subprocess
 import sys
@@ -45,6 +47,7 @@ SOURCES = (
     'launch/description.py',
 )
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax')
+FLAGS = ('XLA_FLAGS', 'LIBTPU_INIT_ARGS')  # variables that the compiler reads
 # Sections of a config that say nothing about a step.
 BESIDE_THE_STEP = ('loop', 'sharding', 'validation_batches', 'heldout')
 UNFINISHED = ('failed',)  # measured again the next time
@@ -92,8 +95,11 @@ class Cell:
         known = dataclasses.asdict(self) | {'version': VERSION, 'code': fingerprint()}
         del known['swept']
         known['config'] = {k: v for k, v in self.config.items() if k not in BESIDE_THE_STEP}
-        libtpu = ('libtpu',) if Devices.parse(self.devices).topology else ()
-        known['packages'] = {name: importlib.metadata.version(name) for name in PACKAGES + libtpu}
+        devices = Devices.parse(self.devices)
+        packages = PACKAGES if devices.is_here else (*PACKAGES, 'libtpu')
+        known['packages'] = {name: importlib.metadata.version(name) for name in packages}
+        known['flags'] = {name: os.environ.get(name, '') for name in FLAGS}
+        known['host'] = platform.node() if devices.is_here else ''  # its devices have no other name
         text = json.dumps(known, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -108,6 +114,7 @@ class Cell:
         )
 
 
+@functools.cache
 def fingerprint() -> str:
     """Of the sources that decide a program."""
     digest = hashlib.sha256()

@@ -56,7 +56,8 @@ class Devices:
     def parse(cls, text: str) -> 'Devices':
         """Raises BadInput for what names no devices, or needs what is not installed."""
         if topology := _TOPOLOGY.fullmatch(text):
-            if importlib.util.find_spec('libtpu') is None:
+            found = importlib.util.find_spec('libtpu')
+            if found is None or found.origin is None:  # an emptied folder is a namespace
                 raise BadInput(
                     f'--devices={text}: needs the TPU compiler, libtpu; '
                     "pip install 'jen1composer[tpu]' brings it"

@@ -9,8 +9,8 @@ those that take the place of an argument, and what it needs meanwhile:
 
 (2) peak = arguments + results - shared + temporaries
 
-The compiler for TPUs tells the peak itself, with what is live at once, and it is then that; the one
-for CPUs repeats the arguments instead, and it is (2).
+The compiler for TPUs tells the peak, and not what is temporary; the others the latter, and for a
+peak repeat the arguments. So the one that is not told is what (2) makes of the other.
 """
 
 import dataclasses
@@ -66,13 +66,16 @@ def compiled_costs(compiled: Compiled, platform: str) -> CompiledCosts:
         return CompiledCosts(**nothing, flops=flops, bytes_accessed=accessed)
     arguments, output = memory.argument_size_in_bytes, memory.output_size_in_bytes
     shared, temporary = memory.alias_size_in_bytes, memory.temp_size_in_bytes
+    held = arguments + output - shared
     told = getattr(memory, 'peak_memory_in_bytes', 0) if platform == 'tpu' else 0
+    if told:
+        temporary = max(temporary, told - held)
     return CompiledCosts(
         argument_bytes=arguments,
         output_bytes=output,
         shared_bytes=shared,
         temporary_bytes=temporary,
-        peak_bytes=told or arguments + output - shared + temporary,  # (2)
+        peak_bytes=told or held + temporary,
         flops=flops,
         bytes_accessed=accessed,
     )

@@ -89,11 +89,12 @@ def ideal_bytes(
         accumulate: k of (1).
     """
     jaxpr = jax.make_jaxpr(forward)(*arguments).jaxpr
-    found: collections.Counter[str] = collections.Counter()
+    found: dict[str, float] = collections.defaultdict(float)
     parts = {axis: layout.parts(axis) for axis in ('batch', 'frame', 'inner', 'heads')}
     split = parts['batch'] * parts['frame']
     for weight in notebook.weights:
-        found.update(_of_weight(weight, layout, split, accumulate))
+        for kind, num_bytes in _of_weight(weight, layout, split, accumulate).items():
+            found[kind] += num_bytes
     unplaced = num_parameters - sum(math.prod(weight.shape) for weight in notebook.weights)
     found['all-reduce'] += sent('all-reduce', split) * unplaced * PARAMETER_BYTES
     found['all-reduce'] += sum(
@@ -131,7 +132,11 @@ def _sums(seen: Sequence[Noted], parts: Mapping[str, int]) -> Iterator[tuple[Not
     """(4): features that come whole out of a split block, with over how many they are added up."""
     over = 1
     for features in seen:
-        inside = [parts[name] for name in features.axes if name in ('inner', 'heads')]
+        inside = [
+            parts[name]
+            for name, size in zip(features.axes, features.shape, strict=True)
+            if name in ('inner', 'heads') and size % parts[name] == 0  # else it stays whole
+        ]
         if not inside and over > 1:
             yield features, over
         over = math.prod(inside)

@@ -22,6 +22,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 import optax
+from jax.stages import Compiled
 
 from jen1composer.models.autoencoder import Autoencoder, AutoencoderConfig
 from jen1composer.models.discriminator import Discriminators
@@ -39,7 +40,7 @@ from jen1composer.training.adversary import (
 from jen1composer.training.autoencoder_losses import AutoencoderLossConfig
 from jen1composer.training.autoencoder_step import AutoencoderTaskConfig, init_params, make_loss
 from jen1composer.training.composer_step import DiffusionConfig, make_composer_loss
-from jen1composer.training.program import Recipe, make_program
+from jen1composer.training.program import Program, Recipe, make_program
 from jen1composer.training.state import PyTree, TrainState, initial_state
 from tests import tiny
 from tests.jen1composer.tiny_adversary import TINY
@@ -167,15 +168,25 @@ def layout_of(cell: Cell) -> Layout:
 
 
 @functools.cache
-def trained(cell: Cell) -> Trained:
-    """What comes of three steps, by the very program that a run has."""
+def compiled(cell: Cell) -> tuple[Program, Compiled]:
+    """The very program that a run has, and its step."""
     program = make_program(recipe(cell, layout_of(cell)))
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=program.batch),
+        batch(cell.stage, 0),
+    )
+    # Compiled quickly rather than well: how arrays are split is decided before.
+    lowered = program.step.lower(program.abstract, shapes)
+    return program, lowered.compile({'xla_backend_optimization_level': 0})
+
+
+@functools.cache
+def trained(cell: Cell) -> Trained:
+    """What comes of three steps."""
+    program, step = compiled(cell)
     shardings = jax.tree.map(lambda leaf: leaf.sharding, program.abstract)
     state = jax.device_put(start(cell.stage), shardings)
-    first = jax.device_put(batch(cell.stage, 0), program.batch)
-    # Compiled quickly rather than well: how arrays are split is decided before.
-    step = program.step.lower(state, first).compile({'xla_backend_optimization_level': 0})
-    state, _ = step(state, first)
+    state, _ = step(state, jax.device_put(batch(cell.stage, 0), program.batch))
     gradient = by_name(_trace(cell.stage, state))
     for number in range(1, STEPS):
         state, _ = step(state, jax.device_put(batch(cell.stage, number), program.batch))
