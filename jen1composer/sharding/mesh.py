@@ -15,6 +15,7 @@ gradients up, is the outermost axis: one slice holds whole rows of it.
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from jax.experimental import mesh_utils
@@ -83,8 +84,10 @@ def make_mesh(shape: MeshShape, devices: Sequence[jax.Device] | None = None) -> 
     sizes = tuple(getattr(full, axis) for axis in AXES)
     slices = num_slices(devices)
     types = (AxisType.Auto,) * len(AXES)
+    # TPUs are wired as a torus, and an axis may be a part of one of its: tensor=4 of 16 x 16.
+    split: dict[str, Any] = {'devices': devices, 'allow_split_physical_axes': True}
     if slices == 1:
-        return jax.make_mesh(sizes, AXES, axis_types=types, devices=devices)
+        return Mesh(mesh_utils.create_device_mesh(sizes, **split), AXES, axis_types=types)
     if full.data % slices:
         raise BadInput(
             f'sharding.mesh: {full}; allowed on {slices} slices are multiples of {slices} for '
@@ -92,7 +95,7 @@ def make_mesh(shape: MeshShape, devices: Sequence[jax.Device] | None = None) -> 
         )
     inside = (full.data // slices, *sizes[1:])
     across = (slices, *(1,) * (len(AXES) - 1))
-    array = mesh_utils.create_hybrid_device_mesh(inside, across, devices=devices)
+    array = mesh_utils.create_hybrid_device_mesh(inside, across, **split)
     return Mesh(array, AXES, axis_types=types)
 
 

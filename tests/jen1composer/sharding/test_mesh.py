@@ -65,6 +65,8 @@ class Tpu:
     process_index: int = 0
     platform: str = 'simulated'
     device_kind: str = 'simulated'
+    coords: tuple[int, ...] = ()
+    core_on_chip: int = 0
 
 
 PODS = [Tpu(id=number, slice_index=number // 4) for number in (5, 0, 7, 2, 1, 6, 3, 4)]
@@ -83,3 +85,26 @@ def test_only_data_crosses_from_one_slice_to_another(shape):
 def test_data_that_the_slices_do_not_divide_is_refused():
     with pytest.raises(ValueError, match='fsdp=8; allowed on 2 slices are multiples of 2 for data'):
         make_mesh(MeshShape(fsdp=8), PODS)
+
+
+@pytest.mark.parametrize(
+    'shape', ['fsdp=256', 'data=64,tensor=4', 'data=64,fsdp=4', 'data=128,sequence=2']
+)
+def test_an_axis_may_be_part_of_one_of_the_torus(shape):
+    torus = [
+        Tpu(
+            id=16 * y + x,
+            slice_index=0,
+            platform='tpu',
+            device_kind='TPU v6 lite',
+            coords=(x, y, 0),
+        )
+        for y in range(16)
+        for x in range(16)
+    ]
+    mesh = make_mesh(MeshShape.parse(shape), torus)
+    assert set(mesh.devices.flat) == set(torus)
+    inner = MeshShape.parse(shape)
+    neighbours = mesh.devices.reshape(-1, inner.tensor * inner.sequence)
+    for row in neighbours:  # inside one row of the torus
+        assert min(len({device.coords[axis] for device in row}) for axis in (0, 1)) == 1
