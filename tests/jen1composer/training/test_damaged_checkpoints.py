@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, half-written or never written: what is said, and what is used."""
+"""Checkpoints that lost files, were cut, half-written or never written: what is told and used."""
 
 import pathlib
 import shutil
