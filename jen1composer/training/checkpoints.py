@@ -119,15 +119,11 @@ class Checkpoints:
         self._set_aside(damaged)
         return restored['state']
 
-    def due(self, step: int | None = None) -> bool:
-        """Whether to save now: by the clock, or because the checkpoint of `step` is to be kept.
-
-        Raises RunFailed where the save before went wrong.
-        """
+    def due(self) -> bool:
+        """Whether to save by the clock; raises RunFailed where the save before went wrong."""
         if not self._manager.is_saving_in_progress():
             self._finish()
-        by_clock = time.monotonic() - self._saved_at >= self._save_every_s
-        return by_clock or (step is not None and self._is_permanent(step))
+        return time.monotonic() - self._saved_at >= self._save_every_s
 
     def save(self, step: int, state: TrainState) -> None:
         """Starts saving; returns once the state is copied and may be donated again.
@@ -153,7 +149,8 @@ class Checkpoints:
         self._finish()
         self._manager.close()
 
-    def _is_permanent(self, step: int) -> bool:
+    def is_permanent(self, step: int) -> bool:
+        """Whether the checkpoint of `step` is one that is kept for ever."""
         return self._keep_every_steps > 0 and step % self._keep_every_steps == 0
 
     def _finish(self) -> None:
@@ -184,7 +181,7 @@ class Checkpoints:
                 for path in self._folder.iterdir()
                 if path.name.partition('.')[0] == str(self._saving)
             )
-            write_manifest(written, permanent=self._is_permanent(self._saving or 0))
+            write_manifest(written, permanent=self.is_permanent(self._saving or 0))
 
     def _set_aside(self, steps: Iterable[int]) -> None:
         """Renames checkpoints, so that their steps can be saved again; nothing is thrown away."""

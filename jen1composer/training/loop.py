@@ -64,6 +64,8 @@ class LoopConfig:
     log_every: int = 50
     evaluate_every: int = 500
     save_every_s: float = 300.0
+    keep: int = 2  # newest checkpoints
+    keep_every_steps: int = 0  # steps between those that are kept for ever; 0: none
     demo_every: int = 0  # 0: never
     agree_every: int = 10  # steps between the agreements of several hosts
 
@@ -79,10 +81,17 @@ class LoopConfig:
     dump_hlo: bool = False  # the compiled step, to WORKDIR/hlo.txt
 
     def __post_init__(self) -> None:
-        for name in ('total_steps', 'log_every', 'evaluate_every', 'agree_every'):
+        for name in ('total_steps', 'log_every', 'evaluate_every', 'keep', 'agree_every'):
             value = getattr(self, name)
             require(value >= 1, f'loop.{name}', value, 'is 1 or more')
-        for name in ('save_every_s', 'demo_every', 'watchdog_s', 'profile_from', 'profile_steps'):
+        for name in (
+            'save_every_s',
+            'keep_every_steps',
+            'demo_every',
+            'watchdog_s',
+            'profile_from',
+            'profile_steps',
+        ):
             value = getattr(self, name)
             require(value >= 0, f'loop.{name}', value, 'is 0 or more')
 
@@ -196,13 +205,18 @@ def train(
                 evaluated(number)
 
             # Save, and stop; all hosts do or none does.
-            if jax.process_count() == 1 or number % config.agree_every == 0:
-                save_now, signal_number = hosts.agree(checkpoints.due(), stop.received)
-                if number > first and (save_now or signal_number):
-                    flush(number)
-                    save(number)
-                if signal_number:
-                    raise stopped(number, signal_number)
+            by_clock, signal_number = checkpoints.due(), stop.received
+            if jax.process_count() > 1:
+                asked_now = number % config.agree_every == 0
+                by_clock, signal_number = (
+                    hosts.agree(by_clock, signal_number) if asked_now else (False, 0)
+                )
+            save_now = by_clock or checkpoints.is_permanent(number)
+            if number > first and (save_now or signal_number):
+                flush(number)
+                save(number)
+            if signal_number:
+                raise stopped(number, signal_number)
 
             # Only then use the next batch.
             profile.before(number, state)

@@ -83,6 +83,8 @@ def run_training(
         data=run.data,
         may_change=run.may_change,
         save_every_s=config.save_every_s,
+        keep=config.keep,
+        keep_every_steps=config.keep_every_steps,
     )
     if checkpoints.latest_step() is None:
         state = program.begin()

@@ -84,11 +84,11 @@ def test_those_of_every_so_many_steps_are_kept_for_ever(tmp_path):
 
 def test_a_permanent_checkpoint_is_due_whatever_the_clock_says(tmp_path):
     checkpoints = Checkpoints(tmp_path, identity={}, save_every_s=1e9, keep_every_steps=3)
-    assert [n for n in range(1, 10) if checkpoints.due(n)] == [3, 6, 9]
+    assert [n for n in range(1, 10) if checkpoints.is_permanent(n)] == [3, 6, 9]
     assert not checkpoints.due()
     checkpoints.close()
     checkpoints = Checkpoints(tmp_path, identity={}, save_every_s=1e9)
-    assert not any(checkpoints.due(n) for n in range(1, 10))
+    assert not any(checkpoints.is_permanent(n) for n in range(1, 10))
     checkpoints.close()
 
 
