@@ -46,7 +46,9 @@ def folder(tmp_path_factory):
 def test_a_run_tells_what_it_does(folder, tmp_path, capsys):
     config = tiny_run.config(folder, loop__demo_every=1, loop__dump_hlo=True, loop__log_every=1)
     assembled, demos = composer_run(config), []
-    run_training(assembled.run, tmp_path, demo=lambda step, state: demos.append((step, state.step)))
+    run_training(
+        assembled.run, tmp_path, demo=lambda step, state: demos.append((step, int(state.step)))
+    )
     assert demos == [(1, 1), (2, 2)]
 
     # ---- Speed, and where the time went.
