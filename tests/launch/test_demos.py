@@ -1,14 +1,19 @@
 """A run with all that it can write beside its weights: pieces, speed, where time went, HLO."""
 
+import dataclasses
 import json
 import types
 
+import numpy as np
 import pytest
 
 from data_pipeline.audio import read_audio
 from jen1composer.models.flops import VERSION
+from jen1composer.models.whitening import LatentStatistics, fit
+from jen1composer.training.codec import Codec
 from jen1composer.training.goodput import account, read_rows
 from jen1composer.training.metrics import read_metrics
+from jen1composer.training.program import make_program
 from jen1composer.training.run import run_training
 from launch.composer_run import composer_run, step_flops
 from launch.demos import make_demo
@@ -19,10 +24,19 @@ from tests.launch import tiny_run
 LETTERS = types.SimpleNamespace(encode=latent_folder.encode_text)
 
 
+def matching_codec() -> Codec:
+    """One that can decode what the folder holds: of as many channels, and as long a hop."""
+    sizes = {'strides': (12, 20, 20), 'latent_channels': latent_folder.CHANNELS}
+    config = dataclasses.replace(tiny_codec.TINY, **sizes)
+    latents = np.random.default_rng(1).standard_normal((100, config.latent_channels))
+    whitening = fit(LatentStatistics.of(latents))
+    return Codec(config=config, params=tiny_codec.params(config), whitening=whitening)
+
+
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('demos')
-    codec = tiny_codec.codec()
+    codec = matching_codec()
     codec.save(folder / 'codec')
     prepared = latent_folder.prepare(folder / 'data')
     latent_folder.write(folder / 'latents', prepared, autoencoder_fingerprint=codec.fingerprint)
@@ -30,22 +44,12 @@ def folder(tmp_path_factory):
 
 
 def test_a_run_tells_what_it_does(folder, tmp_path, capsys):
-    config = tiny_run.config(folder, loop__demo_every=2, loop__dump_hlo=True, loop__log_every=1)
-    assembled = composer_run(config)
-    run_training(assembled.run, tmp_path, demo=make_demo(assembled, tmp_path, LETTERS))
-
-    # ---- Pieces of the three modes, after the last step.
-    (step,) = (tmp_path / 'demos').iterdir()
-    assert step.name == '00000002'
-    tracks = assembled.spec.tracks
-    expected = {'joint': set(tracks), 'conditional': set(tracks), 'marginal': {tracks[0]}}
-    pieces = {mode.name: json.loads((mode / 'piece.json').read_text()) for mode in step.iterdir()}
-    assert {mode: set(piece['tracks']) for mode, piece in pieces.items()} == expected
-    assert all(piece['trained_steps'] == 2 for piece in pieces.values())
-    hop, frames = assembled.spec.hop_samples, assembled.spec.window_frames
-    for mode, names in expected.items():
-        for name in (*names, 'mix'):
-            assert len(read_audio(step / mode / f'{name}.flac')) == hop * frames
+    config = tiny_run.config(folder, loop__demo_every=1, loop__dump_hlo=True, loop__log_every=1)
+    assembled, demos = composer_run(config), []
+    run_training(
+        assembled.run, tmp_path, demo=lambda step, state: demos.append((step, int(state.step)))
+    )
+    assert demos == [(1, 1), (2, 2)]
 
     # ---- Speed, and where the time went.
     rows = [row for row in read_metrics(tmp_path / 'metrics.jsonl') if 'loss' in row]
@@ -65,6 +69,24 @@ def test_a_run_tells_what_it_does(folder, tmp_path, capsys):
     assert [line.split(':')[0] for line in said if line.startswith('memory')] == ['memory a device']
     assert said[-1].startswith('goodput ')
     assert 'ENTRY' in (tmp_path / 'hlo.txt').read_text()
+
+
+@pytest.mark.slow
+def test_pieces_of_the_three_modes(folder, tmp_path):
+    assembled = composer_run(tiny_run.config(folder))
+    state = make_program(assembled.run.recipe).begin()
+    make_demo(assembled, tmp_path, LETTERS)(2, state)
+    (step,) = (tmp_path / 'demos').iterdir()
+    assert step.name == '00000002'
+    tracks = assembled.spec.tracks
+    expected = {'joint': set(tracks), 'conditional': set(tracks), 'marginal': {tracks[0]}}
+    pieces = {mode.name: json.loads((mode / 'piece.json').read_text()) for mode in step.iterdir()}
+    assert {mode: set(piece['tracks']) for mode, piece in pieces.items()} == expected
+    assert all(piece['trained_steps'] == 2 for piece in pieces.values())
+    hop, frames = assembled.spec.hop_samples, assembled.spec.window_frames
+    for mode, names in expected.items():
+        for name in (*names, 'mix'):
+            assert len(read_audio(step / mode / f'{name}.flac')) == hop * frames
 
 
 def test_what_is_computed_twice_is_no_work_of_the_model(folder):
