@@ -4,6 +4,11 @@
   python -m launch.encode_latents --autoencoder=demo/autoencoder --data=finetune/data \
       --out=finetune/latents
   python -m launch.train_composer --config=configs/finetune.py --workdir=finetune/composer
+
+With twelve songs of Freedoom that the demo did not use, 8 of them to train on, the demo's finished
+weights (all 80 are taken) begin at these validation losses, two batches of each kind:
+
+  text .814   causal text .885   inpainting .806   continuation .869
 """
 
 from ml_collections import ConfigDict
