@@ -12,7 +12,7 @@ TINY = (
     '--config.model.channels=(32,)',
     '--config.model.factors=(1,)',
     '--config.model.blocks=(1,)',
-    '--config.model.attentions=(0,)',
+    '--config.model.attentions=(1,)',  # without any, the context's weights would have no use
     '--config.optimizer.name=adamw',
     '--frames=8',
 )
