@@ -122,7 +122,12 @@ def _time(row: Row) -> str:
 def tables(report: Report) -> list[Table]:
     """Memory, work, communication and time, a row a cell."""
     rows = [row for row in report.rows if row.compiled]
-    found = [_memory(report), _work(rows), _communication(rows)]
+    lost = [row for row in report.rows if not row.compiled]
+    found = [_memory(report)]
+    if lost:
+        found.append(_lost(lost))
+    if rows:
+        found += [_work(rows), _communication(rows)]
     if any(row.step_s is not None for row in rows):
         found.append(_measured(report, rows))
     if any(row.projection is not None for row in rows):
@@ -136,7 +141,8 @@ def _memory(report: Report) -> Table:
     rows = []
     for row in report.rows:
         if not row.compiled:
-            rows.append([row.cell.name, f'{row.found["status"].upper()}: {row.found["reason"]}'])
+            nothing = [NOTHING] * 5
+            rows.append([row.cell.name, row.found['status'].upper(), f'{row.cell.batch}', *nothing])
             continue
         held = row.found['bytes']
         mesh = ','.join(f'{axis}={n}' for axis, n in row.found['mesh'].items()) or 'one device'
@@ -158,6 +164,16 @@ def _memory(report: Report) -> Table:
         text='Temporaries are activations, gradients and gathered weights, as the compiler has '
         'arranged them. The peak is the compiler’s on TPUs; elsewhere arguments + results - '
         'shared + temporaries.',
+    )
+
+
+def _lost(rows: Sequence[Row]) -> Table:
+    return Table(
+        title='What could not be',
+        header=('strategy', 'why'),
+        rows=[
+            [row.cell.name, f'{row.found["status"].upper()}: {row.found["reason"]}'] for row in rows
+        ],
     )
 
 
@@ -250,7 +266,7 @@ def _measured(report: Report, rows: Sequence[Row]) -> Table:
                 row.cell.name,
                 seconds(row.step_s),
                 seconds(row.found['step']['least_s']),
-                f'{row.examples_per_s:.3g}',
+                rate(row.examples_per_s),
                 f'{row.flops / row.step_s / 1e12:.3g}',
                 percent(row.mfu),
                 percent(row.efficiency),
@@ -303,7 +319,7 @@ def _best(row: Row) -> Table:
             [
                 row.cell.name,
                 f'{row.cell.batch}',
-                f'{row.examples_per_s:.3g}',
+                rate(row.examples_per_s),
                 size(row.found['bytes']['peak']),
             ]
         ],
@@ -351,6 +367,7 @@ def page(report: Report) -> Page:
             )
         ],
         tables=tables(report),
+        tables_title='What was measured' if report.devices.is_here else 'What the compiler says',
         charts=charts,
         charts_title='In pictures',
     )
@@ -413,6 +430,12 @@ def seconds(number: float | None) -> str:
     if number is None:
         return NOTHING
     return f'{number:.3g} s' if number >= 0.1 else f'{number * 1e3:.3g} ms'
+
+
+def rate(number: float | None) -> str:
+    if number is None:
+        return NOTHING
+    return f'{number:,.0f}' if number >= 100 else f'{number:.3g}'
 
 
 def ratio(one: float, other: float | None) -> str:

@@ -93,6 +93,7 @@ class Page:
     music_text: str = ''  # said before the pieces; without either there is no such section
     pieces: Sequence[Piece] = ()
     music_title: str = 'Music'
+    tables_title: str = 'What was measured'
     charts_title: str = 'How the training went'
 
     @property
@@ -120,7 +121,7 @@ def render(page: Page) -> str:
 </header>
 <main>
 {_music(page)}<section aria-labelledby="measured">
-<h2 id="measured">What was measured</h2>
+<h2 id="measured">{_text(page.tables_title)}</h2>
 {_lines(map(_table, page.tables))}
 </section>
 <section aria-labelledby="charts">
