@@ -109,6 +109,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.loop.log_every = 100
     config.loop.evaluate_every = 5000
     config.loop.save_every_s = 600.0
+    config.loop.agree_every = 10  # steps between what several hosts agree on: to save, to stop
     config.loop.keep_every_steps = 20_000  # steps between checkpoints kept for ever; 0: none
     config.loop.prefetch = True  # the next batch is placed on the devices while a step runs
     config.loop.writers = ''  # beside metrics.jsonl: 'tensorboard,wandb'

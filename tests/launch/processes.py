@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -69,9 +70,11 @@ def kill(started: Sequence[subprocess.Popen]) -> None:
 
 
 def run(flags: Sequence[str], processes: int, devices: int, logs: pathlib.Path) -> list[str]:
-    """Runs them to their good end; returns what each printed."""
+    """Runs them to their good end; returns what each printed, without gloo's own lines."""
     statuses = wait(start(flags, processes, devices, logs))
     if any(statuses):
         said = [(logs / f'{p}.err').read_text()[-3000:] for p in range(processes)]
         raise AssertionError(f'exit statuses {statuses}:\n' + '\n--\n'.join(said))
-    return [(logs / f'{process}.out').read_text() for process in range(processes)]
+    printed = [(logs / f'{process}.out').read_text() for process in range(processes)]
+    # Its threads print at once, so a line of it may hold several, or none.
+    return [re.sub(r'(?m)^(\[Gloo\].*)?\n', '', text) for text in printed]

@@ -34,6 +34,7 @@ SMALLEST = {  # since each process compiles it
     'loop__log_every': 1,
     'loop__evaluate_every': 3,
     'loop__save_every_s': 0.0,
+    'loop__agree_every': 1,
 }
 
 
