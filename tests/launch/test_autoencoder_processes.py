@@ -32,6 +32,7 @@ TINY = {
 
 
 @pytest.mark.slow
+@pytest.mark.pod
 def test_two_processes_make_the_codec_that_one_makes(tmp_path):
     prepare(tmp_path / 'data')
     printed = {}
