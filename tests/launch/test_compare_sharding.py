@@ -40,6 +40,7 @@ def test_bad_input_is_one_line(tmp_path, flag, said):
 
 
 @pytest.mark.slow
+@pytest.mark.pod
 def test_a_comparison_is_told_drawn_and_gone_on_with(tmp_path):
     args = ('--devices=cpu:2', '--repeats=1', '--batch=4', *TINY, f'--out={tmp_path}')
     first = run(*args, '--strategies=dp')
