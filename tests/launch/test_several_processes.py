@@ -122,11 +122,7 @@ def test_two_processes_are_one_run_and_the_first_one_speaks_and_writes(folder, t
     train(folder, 'one', 1)
     assert len(told(workdir, 'loss')) == STEPS
     assert_same_run(workdir, folder / 'one', 1e-5)
-    alike = [
-        sorted({p.name.partition('-')[0].removesuffix('.txt') for p in w.iterdir()})
-        for w in (workdir, folder / 'one')
-    ]
-    assert alike[0] == alike[1]
+    assert processes.written(workdir) == processes.written(folder / 'one')
 
 
 def test_one_of_two_killed_and_both_started_again_they_end_as_undisturbed(folder, two):
