@@ -78,3 +78,8 @@ def run(flags: Sequence[str], processes: int, devices: int, logs: pathlib.Path) 
     printed = [(logs / f'{process}.out').read_text() for process in range(processes)]
     # Its threads print at once, so a line of it may hold several, or none.
     return [re.sub(r'(?m)^(\[Gloo\].*)?\n', '', text) for text in printed]
+
+
+def written(workdir: pathlib.Path) -> set[str]:
+    """What there is in a workdir, but for the stacks, of which each process writes its own."""
+    return {path.name for path in workdir.iterdir() if not path.name.startswith('stacks')}
