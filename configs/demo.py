@@ -21,6 +21,8 @@ experiment of two stages of 300, the validation was at .892 and .922.
 
 from ml_collections import ConfigDict
 
+from configs.loop import common_loop
+
 
 def get_config(arg: str = '') -> ConfigDict:
     """`arg` is '' or 'quick'."""
@@ -99,19 +101,11 @@ def get_config(arg: str = '') -> ConfigDict:
     config.sharding.strategy = 'dp'  # or fsdp, tp, fsdp_tp, hybrid, sp
     config.sharding.mesh = ''  # 'data=2,fsdp=4'; '': as the strategy has it
 
-    config.loop = ConfigDict()
+    config.loop = common_loop()
     config.loop.log_every = 20 if quick else 50
     config.loop.evaluate_every = 60 if quick else 600
     config.loop.save_every_s = 30.0
-    config.loop.agree_every = 10  # steps between what several hosts agree on: to save, to stop
     config.loop.keep_every_steps = 0  # steps between checkpoints kept for ever; 0: none
     config.loop.demo_every = 0  # steps between pieces made into demos/; 0: none
-    config.loop.prefetch = True  # the next batch is placed on the devices while a step runs
-    config.loop.writers = ''  # beside metrics.jsonl: 'tensorboard,wandb'
-    config.loop.watchdog_s = 1800.0  # stacks.txt says where it hangs if no step ends; 0: never
-    config.loop.profile_from = 0  # step
-    config.loop.profile_steps = 0  # into profile/; 0: none, but 5 on SIGUSR1
-    config.loop.dump_hlo = False  # the compiled step, to hlo.txt
-    config.loop.synthetic_batches = False  # one batch again and again, to time steps alone
     config.validation_batches = 2 if quick else 4
     return config

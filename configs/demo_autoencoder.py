@@ -33,6 +33,8 @@ machine being busy.
 
 from ml_collections import ConfigDict
 
+from configs.loop import common_loop
+
 
 def get_config(arg: str = '') -> ConfigDict:
     """`arg` is '' or 'quick'."""
@@ -85,20 +87,12 @@ def get_config(arg: str = '') -> ConfigDict:
     config.sharding.strategy = 'dp'  # or fsdp, tp, fsdp_tp, hybrid, sp
     config.sharding.mesh = ''  # 'data=2,fsdp=4'; '': as the strategy has it
 
-    config.loop = ConfigDict()
+    config.loop = common_loop()
     config.loop.total_steps = 150 if quick else 900
     config.loop.log_every = 25 if quick else 50
     config.loop.evaluate_every = 150 if quick else 300
     config.loop.save_every_s = 30.0
-    config.loop.agree_every = 10  # steps between what several hosts agree on: to save, to stop
     config.loop.keep_every_steps = 0  # steps between checkpoints kept for ever; 0: none
-    config.loop.prefetch = True  # the next batch is placed on the devices while a step runs
-    config.loop.writers = ''  # beside metrics.jsonl: 'tensorboard,wandb'
-    config.loop.watchdog_s = 1800.0  # stacks.txt says where it hangs if no step ends; 0: never
-    config.loop.profile_from = 0  # step
-    config.loop.profile_steps = 0  # into profile/; 0: none, but 5 on SIGUSR1
-    config.loop.dump_hlo = False  # the compiled step, to hlo.txt
-    config.loop.synthetic_batches = False  # one batch again and again, to time steps alone
 
     # Songs that the whitening is fitted on, whole, and evenly spaced where there are more; latent
     # channels it leaves, those of largest variance; crops that the held-out report is about.

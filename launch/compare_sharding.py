@@ -26,7 +26,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from launch import command
+from launch import command, given_by_data
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py.')
 _DEVICES = flags.DEFINE_string(
@@ -49,17 +49,7 @@ _REPEATS = flags.DEFINE_integer(
     'repeats', 5, 'Steps that are timed where devices are here; 0: compile alone.', lower_bound=0
 )
 _KEEP_HLO = flags.DEFINE_bool('keep_hlo', False, 'Keep each compiled program as text.')
-_BATCH = flags.DEFINE_integer('batch', None, 'Examples; as in the config.', lower_bound=1)
-_FRAMES = flags.DEFINE_integer('frames', None, 'Latent frames; as in the config.', lower_bound=1)
-_TRACKS = flags.DEFINE_integer('tracks', 4, 'Tracks of a composer.', lower_bound=1)
-_LATENT_CHANNELS = flags.DEFINE_integer(
-    'latent_channels', 24, 'Channels of the latents of a composer.', lower_bound=1
-)
-_TEXT_WIDTH = flags.DEFINE_integer(
-    'text_width', 384, 'Width of the states of the text encoder of a composer.', lower_bound=1
-)
-_PROMPT_TOKENS = flags.DEFINE_integer('prompt_tokens', 64, 'Tokens of a prompt.', lower_bound=1)
-_PREFIX_TOKENS = flags.DEFINE_integer('prefix_tokens', 16, 'Tokens of a prefix.', lower_bound=1)
+flags.adopt_module_key_flags(given_by_data)
 
 
 def main(argv: list[str]) -> None:
@@ -73,28 +63,18 @@ def main(argv: list[str]) -> None:
     from jen1composer.sharding.strategies import STRATEGIES, strategy
     from launch import sharding_cells, sharding_report
     from launch.data_description import terminal
-    from launch.description import GivenByData
 
     names = _STRATEGIES.value or list(STRATEGIES)
     for name in names:
         strategy(name)
-    config = _CONFIG.value
-    if _BATCH.value is not None:
-        config.batch = _BATCH.value
-    given = GivenByData(
-        num_tracks=_TRACKS.value,
-        latent_channels=_LATENT_CHANNELS.value,
-        text_width=_TEXT_WIDTH.value,
-        prompt_tokens=_PROMPT_TOKENS.value,
-        prefix_tokens=_PREFIX_TOKENS.value,
-    )
+    config = given_by_data.with_batch(_CONFIG.value)
     cells = sharding_cells.make_cells(
         config,
         sharding_cells.parse_meshes(_MESHES.value, names),
         sharding_cells.parse_sweep(_SWEEP.value, config),
         devices=devices.text,
-        given=dataclasses.asdict(given),
-        frames=_FRAMES.value,
+        given=given_by_data.given(),
+        frames=given_by_data.frames(),
         compile_effort=_EFFORT.value,
         repeats=_REPEATS.value if devices.is_here else 0,
     )

@@ -16,7 +16,7 @@ from data_pipeline.mixture import Mixture
 from jen1composer.diffusion.batch import Batch
 from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.validation import make_loss_at, time_bins
-from jen1composer.models.flops import VERSION, Shape, unet_gradient
+from jen1composer.models.flops import VERSION, Shape, unet_model_gradient
 from jen1composer.models.unet import UNet
 from jen1composer.models.unet_config import UNetConfig
 from jen1composer.sharding.layout import check_batch, host_share
@@ -193,10 +193,7 @@ def weights_of(workdir: str, codec: Codec) -> PyTree:
 
 
 def step_flops(config: UNetConfig, batch: int, held_out: Mapping[str, list[Batch]]) -> int:
-    """Operations of a step on `batch` examples of the sizes that are held out.
-
-    What rematerialisation computes a second time is no work of the model's, and not counted.
-    """
+    """Operations of a step on `batch` examples of the sizes that are held out, as MFU counts."""
     like = held_out[TEXT_LOSS][0]
     shape = Shape(
         batch=batch,
@@ -204,7 +201,7 @@ def step_flops(config: UNetConfig, batch: int, held_out: Mapping[str, list[Batch
         prompt_tokens=like.text.prompt.shape[1],
         prefix_tokens=like.text.prefix.shape[1],
     )
-    return unet_gradient(dataclasses.replace(config, remat='none'), shape)
+    return unet_model_gradient(config, shape)
 
 
 def held_out_batches(

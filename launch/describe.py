@@ -25,22 +25,12 @@ import json
 from absl import flags
 from ml_collections import config_flags
 
-from launch import command
+from launch import command, given_by_data
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py.')
 _OUT = flags.DEFINE_string('out', None, 'File for the JSON, beside printing it.')
 _COMPILE = flags.DEFINE_bool('compile', False, 'Compile the step as well.')
-_BATCH = flags.DEFINE_integer('batch', None, 'Examples; as in the config.', lower_bound=1)
-_FRAMES = flags.DEFINE_integer('frames', None, 'Latent frames; as in the config.', lower_bound=1)
-_TRACKS = flags.DEFINE_integer('tracks', 4, 'Tracks of a composer.', lower_bound=1)
-_LATENT_CHANNELS = flags.DEFINE_integer(
-    'latent_channels', 24, 'Channels of the latents of a composer.', lower_bound=1
-)
-_TEXT_WIDTH = flags.DEFINE_integer(
-    'text_width', 384, 'Width of the states of the text encoder of a composer.', lower_bound=1
-)
-_PROMPT_TOKENS = flags.DEFINE_integer('prompt_tokens', 64, 'Tokens of a prompt.', lower_bound=1)
-_PREFIX_TOKENS = flags.DEFINE_integer('prefix_tokens', 16, 'Tokens of a prefix.', lower_bound=1)
+flags.adopt_module_key_flags(given_by_data)
 
 
 def main(argv: list[str]) -> None:
@@ -50,17 +40,8 @@ def main(argv: list[str]) -> None:
     from jen1composer.errors import BadInput
     from launch.description import GivenByData, describe, subject_of
 
-    config = _CONFIG.value
-    if _BATCH.value is not None:
-        config.batch = _BATCH.value
-    given = GivenByData(
-        num_tracks=_TRACKS.value,
-        latent_channels=_LATENT_CHANNELS.value,
-        text_width=_TEXT_WIDTH.value,
-        prompt_tokens=_PROMPT_TOKENS.value,
-        prefix_tokens=_PREFIX_TOKENS.value,
-    )
-    subject = subject_of(config, given, _FRAMES.value)
+    config = given_by_data.with_batch(_CONFIG.value)
+    subject = subject_of(config, GivenByData(**given_by_data.given()), given_by_data.frames())
     text = json.dumps(describe(subject, compile_too=_COMPILE.value), indent=1)
     if _OUT.value:
         try:

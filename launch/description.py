@@ -21,6 +21,7 @@ from jen1composer.models.flops import (
     autoencoder_gradient,
     unet_forward,
     unet_gradient,
+    unet_model_gradient,
 )
 from jen1composer.models.layers import ANYWHERE, Placement
 from jen1composer.models.unet import UNet
@@ -80,6 +81,7 @@ class Subject:
     batch: PyTree  # of shapes
     forward_flops: Mapping[str, int]
     gradient_flops: int
+    model_flops: int  # of them what is not computed again
 
 
 def subject_of(
@@ -131,6 +133,7 @@ def _composer(config: ConfigDict, given: GivenByData, frames: int, place: Placem
         batch=batch,
         forward_flops=unet_forward(model.config, shape),
         gradient_flops=unet_gradient(model.config, shape),
+        model_flops=unet_model_gradient(model.config, shape),
     )
 
 
@@ -139,6 +142,7 @@ def _autoencoder(config: ConfigDict, frames: int, place: Placement) -> Subject:
     task = make_task(config)
     check_values(config, model.config)
     samples = frames * model.config.hop_samples
+    gradient_flops = autoencoder_gradient(model.config, batch=config.batch, frames=frames)
     batch = {
         'waveform': jax.ShapeDtypeStruct((config.batch, samples, STEREO), jnp.float32),
         'index': jax.ShapeDtypeStruct((config.batch,), jnp.uint32),
@@ -157,7 +161,8 @@ def _autoencoder(config: ConfigDict, frames: int, place: Placement) -> Subject:
         ema_decay=config.ema_decay,
         batch=batch,
         forward_flops=autoencoder_forward(model.config, batch=config.batch, frames=frames),
-        gradient_flops=autoencoder_gradient(model.config, batch=config.batch, frames=frames),
+        gradient_flops=gradient_flops,
+        model_flops=gradient_flops,  # nothing is computed again
     )
 
 

@@ -4,6 +4,7 @@
 #   bash launch/gke.sh run    --name=NAME --image=IMAGE [--accelerator=tpu-v5-lite-podslice]
 #                             [--topology=4x4] [--chips-per-host=4] [--slices=1] [--restarts=10] \
 #       -- python -m launch.train_composer --config=configs/paper_composer.py \
+#           --workdir=gs://BUCKET/run
 #   bash launch/gke.sh logs   --name=NAME
 #   bash launch/gke.sh delete --name=NAME
 #

@@ -39,7 +39,7 @@ from launch.description import GivenByData, Subject, subject_of
 from launch.sharding_devices import Devices
 from launch.sharding_section import make_accumulate
 
-VERSION = 1  # of what is measured and how it is read: what is kept of another is not used
+VERSION = 2  # of what is measured and how it is read: what is kept of another is not used
 WARM_UP = 2
 OUT_OF_MEMORY = 'RESOURCE_EXHAUSTED'
 
@@ -83,7 +83,10 @@ def measure(cell: Mapping[str, Any], hlo: pathlib.Path | None = None) -> dict[st
             'average': bytes_a_device(state.ema),
         },
         'left_whole_bytes': sum(whole.num_bytes for whole in program.left_whole),
-        'flops': {'counted': subject.gradient_flops / len(here)},
+        'flops': {
+            'counted': subject.gradient_flops / len(here),
+            'model': subject.model_flops / len(here),
+        },
     }
     notebook = Notebook()
     plain = subject_of(config, GivenByData(**cell['given']), cell['frames'], notebook)

@@ -7,8 +7,8 @@ from typing import Any
 
 from jen1composer.evaluation.figures import bar_chart
 from jen1composer.evaluation.page import Chart, Page, Table
-from jen1composer.training.chips import find_chip
-from jen1composer.training.projection import FORMULA, Projection, project
+from jen1composer.sharding.chips import find_chip, utilization
+from jen1composer.sharding.projection import FORMULA, Projection, project
 from launch.sharding_cells import Cell
 from launch.sharding_devices import Devices
 
@@ -40,6 +40,11 @@ class Row:
         return self.found['flops']['counted']
 
     @property
+    def model_flops(self) -> float:
+        """Of `flops` what the model asks for: not what rematerialisation computes again."""
+        return self.found['flops']['model']
+
+    @property
     def step_s(self) -> float | None:
         return self.found['step']['median_s'] if self.found['status'] == 'run' else None
 
@@ -54,10 +59,9 @@ class Row:
 
     @property
     def mfu(self) -> float | None:
-        chip = find_chip(self.found['device_kind'])
-        if chip is None or self.step_s is None:
+        if self.step_s is None:
             return None
-        return self.flops / self.step_s / chip.flops_per_s
+        return utilization(self.model_flops / self.step_s, self.found['device_kind'])
 
     @property
     def efficiency(self) -> float | None:
@@ -202,8 +206,9 @@ def _work(rows: Sequence[Row]) -> Table:
             ]
             for row in rows
         ],
-        text='Counted are the products of matrices of the network’s gradient, from the config; '
-        'XLA counts all of its program, optimiser included.'
+        text='Counted are the products of matrices of the network’s gradient, from the config, '
+        'what is computed again included, which MFU leaves out; XLA counts all of its program, '
+        'optimiser included.'
         + (
             ' Compiled with less effort (--compile_effort): bytes and times are those of a slower '
             'program.'
@@ -267,7 +272,7 @@ def _measured(report: Report, rows: Sequence[Row]) -> Table:
                 seconds(row.step_s),
                 seconds(row.found['step']['least_s']),
                 rate(row.examples_per_s),
-                f'{row.flops / row.step_s / 1e12:.3g}',
+                f'{row.model_flops / row.step_s / 1e12:.3g}',
                 percent(row.mfu),
                 percent(row.efficiency),
             ]
@@ -300,14 +305,19 @@ def _projected(rows: Sequence[Row]) -> Table:
                 row.projection.bound,
                 seconds(row.projection.best_s),
                 seconds(row.projection.worst_s),
-                f'{row.projection.compute_s / row.projection.worst_s:.0%} to '
-                f'{row.projection.compute_s / row.projection.best_s:.0%}',
+                f'{_useful_s(row) / row.projection.worst_s:.0%} to '
+                f'{_useful_s(row) / row.projection.best_s:.0%}',
             ]
             for row in rows
             if row.projection is not None
         ],
         text=f'Not measured: {FORMULA}. Bytes between slices are counted as if sent inside one.',
     )
+
+
+def _useful_s(row: Row) -> float:
+    """Seconds of computing that are the model's own, at the peak: MFU is their share."""
+    return row.projection.compute_s * row.model_flops / row.flops if row.projection else 0.0
 
 
 def _best(row: Row) -> Table:

@@ -96,6 +96,11 @@ def unet_gradient(config: UNetConfig, shape: Shape) -> int:
     return 3 * sum(unet_forward(config, shape).values()) - no_gradient + again
 
 
+def unet_model_gradient(config: UNetConfig, shape: Shape) -> int:
+    """Equation (4) without R, which is no work of the model's: what MFU counts."""
+    return unet_gradient(dataclasses.replace(config, remat='none'), shape)
+
+
 def _enter(config: UNetConfig, shape: Shape) -> list[int]:
     """The products at the entrance, in order."""
     positions, tracks, width = shape.batch * shape.frames, config.num_tracks, config.channels[0]

@@ -206,11 +206,10 @@ def train(
 
             # Save, and stop; all hosts do or none does.
             by_clock, signal_number = checkpoints.due(), stop.received
-            if jax.process_count() > 1:
-                asked_now = number % config.agree_every == 0
-                by_clock, signal_number = (
-                    hosts.agree(by_clock, signal_number) if asked_now else (False, 0)
-                )
+            if jax.process_count() == 1 or number % config.agree_every == 0:
+                by_clock, signal_number = hosts.agree(by_clock, signal_number)
+            else:  # on others nobody asks, and what one host sees alone has to wait
+                by_clock, signal_number = False, 0
             save_now = by_clock or checkpoints.is_permanent(number)
             if number > first and (save_now or signal_number):
                 flush(number)

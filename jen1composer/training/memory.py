@@ -5,14 +5,11 @@ the compiler tells less than on accelerators, and no limit is known.
 """
 
 import dataclasses
-import math
 from typing import Any
 
-import jax
-import numpy as np
-
 from jen1composer.errors import RunFailed
-from jen1composer.training.chips import GIB, find_chip
+from jen1composer.sharding.chips import GIB, find_chip
+from jen1composer.sharding.costs import bytes_a_device
 from jen1composer.training.state import TrainState
 
 
@@ -51,19 +48,11 @@ def step_memory(compiled: Any, state: TrainState, batch: Any, batches: int = 1) 
     """Of a compiled step on this state, or its shapes, with so many batches on the devices."""
     analysis = compiled.memory_analysis()
     return Memory(
-        weights=bytes_on_a_device(state.params),
-        optimizer=bytes_on_a_device(state.opt_state),
-        average=bytes_on_a_device(state.ema),
-        batch=batches * bytes_on_a_device(batch),
+        weights=bytes_a_device(state.params),
+        optimizer=bytes_a_device(state.opt_state),
+        average=bytes_a_device(state.ema),
+        batch=batches * bytes_a_device(batch),
         temporaries=0 if analysis is None else int(analysis.temp_size_in_bytes),
-    )
-
-
-def bytes_on_a_device(tree: Any) -> int:
-    """Of a tree of arrays, or of shapes with shardings, what one device holds."""
-    return sum(
-        math.prod(leaf.sharding.shard_shape(leaf.shape)) * np.dtype(leaf.dtype).itemsize
-        for leaf in jax.tree.leaves(tree)
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from jen1composer.training.chips import utilization
+from jen1composer.sharding.chips import utilization
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

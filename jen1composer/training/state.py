@@ -50,3 +50,8 @@ def parameter_path(path: Sequence[Any]) -> tuple[str, ...]:
     The same whether or not it lies in a box with its logical axes.
     """
     return tuple(key.key for key in path if isinstance(key, jax.tree_util.DictKey))
+
+
+def parameter_name(path: Sequence[Any]) -> str:
+    """The same as one name, such as 'up_0_residual_0/film/kernel'."""
+    return '/'.join(parameter_path(path))

@@ -16,7 +16,7 @@ import jax
 import optax
 
 from jen1composer.errors import BadInput
-from jen1composer.training.state import PyTree, parameter_path
+from jen1composer.training.state import PyTree, parameter_name
 from jen1composer.training.step import LossFn, Metrics
 
 TRAINED, FROZEN = 'trained', 'frozen'
@@ -59,11 +59,11 @@ def labels(params: PyTree, trainable: str) -> PyTree:
             f'trainable: {trainable!r} ({error}); allowed is a regular expression'
         ) from error
     found = jax.tree_util.tree_map_with_path(
-        lambda path, _: TRAINED if pattern.search('/'.join(parameter_path(path))) else FROZEN,
+        lambda path, _: TRAINED if pattern.search(parameter_name(path)) else FROZEN,
         params,
     )
     if TRAINED not in jax.tree.leaves(found):
-        first = '/'.join(parameter_path(jax.tree_util.tree_leaves_with_path(params)[0][0]))
+        first = parameter_name(jax.tree_util.tree_leaves_with_path(params)[0][0])
         raise BadInput(
             f'trainable: {trainable!r} names no parameter; allowed is a regular expression that is '
             f'found in names such as {first}'

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from jen1composer.errors import BadInput
-from jen1composer.training.state import PyTree, parameter_path
+from jen1composer.training.state import PyTree, parameter_name
 
 
 class Fate(enum.StrEnum):
@@ -67,7 +67,7 @@ def warm_start(params: PyTree, saved: PyTree) -> tuple[PyTree, list[Weight]]:
     taken = {row.name for row in table if row.fate == Fate.TAKEN}
 
     def begun(path: Any, leaf: jax.Array) -> jax.Array:
-        name = '/'.join(parameter_path(path))
+        name = parameter_name(path)
         if name not in taken:
             return leaf
         whole = np.asarray(there[name], leaf.dtype)
@@ -99,4 +99,4 @@ def _shape(shape: tuple[int, ...] | None) -> str:
 
 def _by_name(tree: PyTree) -> dict[str, Any]:
     leaves = jax.tree_util.tree_leaves_with_path(nn.unbox(tree))
-    return {'/'.join(parameter_path(path)): leaf for path, leaf in leaves}
+    return {parameter_name(path): leaf for path, leaf in leaves}

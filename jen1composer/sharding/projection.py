@@ -16,7 +16,7 @@ on the chip between two of them is in it nevertheless.
 
 import dataclasses
 
-from jen1composer.training.chips import Chip
+from jen1composer.sharding.chips import Chip
 
 FORMULA = (
     'best = max(F / f, M / m, S / s), worst = max(F / f, M / m) + S / s, with F operations, M '

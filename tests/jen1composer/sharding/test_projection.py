@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jen1composer.training.chips import CHIPS
-from jen1composer.training.projection import project
+from jen1composer.sharding.chips import CHIPS
+from jen1composer.sharding.projection import project
 
 amounts = st.floats(0, 1e18)
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from jen1composer.training.chips import CHIPS, find_chip, utilization
+from jen1composer.sharding.chips import CHIPS, find_chip, utilization
 
 
 @pytest.mark.parametrize(
