@@ -245,7 +245,8 @@ def _communication(rows: Sequence[Row]) -> Table:
         rows=body,
         text='Bytes of ring algorithms (jen1composer/sharding/collectives.py) beside those that '
         'the strategy needs in closed form (jen1composer/sharding/ideal.py). An all-reduce may '
-        'stand for a reduce-scatter: compilers for CPUs never form one.',
+        'stand for a reduce-scatter: compilers for CPUs never form one. What an optimiser sends '
+        'for products of its own (Muon) is no part of the ideal.',
     )
 
 

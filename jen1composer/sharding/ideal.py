@@ -25,8 +25,9 @@ attention over frames sees all keys and values, c bytes together when they are w
 Weights that no layout places (scales, biases) are summed as in (3), in float32. What remat computes
 again it also sends again, (4) to (6), and a compiler may gather a weight once where it is kept:
 both are told by the difference. Weights that the config leaves without use are counted, and no
-compiler sends their gradients. Norms over split features or frames, the loss and the gradient's
-norm are left out: a few numbers each.
+compiler sends their gradients. Left out are norms over split features or frames, the loss and the
+gradient's norm, a few numbers each, and what an optimiser sends for products of its own: Muon, of
+which most of what a compiler moves beyond this may be.
 """
 
 import collections

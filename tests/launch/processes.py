@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import re
 import signal
 import socket
 import subprocess
@@ -15,6 +14,14 @@ GIVE_UP_S = 400.0
 QUICK_TO_COMPILE = (
     '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'  # half the time
 )
+
+# A module with what it prints in a file of its own: gloo's threads write to the standard output as
+# well, and all at once, so that pieces of their lines are anywhere in it.
+RUN = """
+import runpy, sys
+sys.stdout = open(sys.argv.pop(1), 'w', buffering=1)
+runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)
+"""
 
 
 def start(
@@ -35,13 +42,14 @@ def start(
     started = []
     for process in range(processes):
         which = [f'--coordinator={address}', f'--processes={processes}', f'--process={process}']
-        with (logs / f'{process}.out').open('w') as out, (logs / f'{process}.err').open('w') as err:
+        printed = str(logs / f'{process}.out')
+        with (logs / f'{process}.err').open('w') as err:
             started.append(
                 subprocess.Popen(
-                    [sys.executable, '-m', *flags, *which],
+                    [sys.executable, '-c', RUN, printed, *flags, *which],
                     cwd=ROOT,
                     env=environment,
-                    stdout=out,
+                    stdout=subprocess.DEVNULL,
                     stderr=err,
                 )
             )
@@ -70,14 +78,12 @@ def kill(started: Sequence[subprocess.Popen]) -> None:
 
 
 def run(flags: Sequence[str], processes: int, devices: int, logs: pathlib.Path) -> list[str]:
-    """Runs them to their good end; returns what each printed, without gloo's own lines."""
+    """Runs them to their good end; returns what each printed."""
     statuses = wait(start(flags, processes, devices, logs))
     if any(statuses):
         said = [(logs / f'{p}.err').read_text()[-3000:] for p in range(processes)]
         raise AssertionError(f'exit statuses {statuses}:\n' + '\n--\n'.join(said))
-    printed = [(logs / f'{process}.out').read_text() for process in range(processes)]
-    # Its threads print at once, so a line of it may hold several, or none.
-    return [re.sub(r'(?m)^(\[Gloo\].*)?\n', '', text) for text in printed]
+    return [(logs / f'{process}.out').read_text() for process in range(processes)]
 
 
 def written(workdir: pathlib.Path) -> set[str]:

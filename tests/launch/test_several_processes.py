@@ -20,7 +20,6 @@ from tests.launch import processes, tiny_run
 
 DEVICES = 4  # of all processes together
 STEPS = 6
-pytestmark = pytest.mark.pod
 
 SMALLEST = {  # since each process compiles it
     'curriculum__stage_steps': (2, STEPS - 2),
@@ -137,6 +136,7 @@ def test_one_of_two_killed_and_both_started_again_they_end_as_undisturbed(folder
 
 
 @pytest.mark.slow
+@pytest.mark.pod
 def test_the_number_of_processes_may_change_on_the_way(folder, two):
     """Begun by two, gone on with by one and ended by four."""
     last = 0
@@ -149,6 +149,7 @@ def test_the_number_of_processes_may_change_on_the_way(folder, two):
 
 
 @pytest.mark.slow
+@pytest.mark.pod
 def test_four_processes_are_one_run(folder, two):
     train(folder, 'four', 4)
     assert_same_run(folder / 'four', two[0], 1e-5)
