@@ -5,10 +5,13 @@
       --out=finetune/latents
   python -m launch.train_composer --config=configs/finetune.py --workdir=finetune/composer
 
-With twelve songs of Freedoom that the demo did not use, 8 of them to train on, the demo's finished
-weights (all 80 are taken) begin at these validation losses, two batches of each kind:
+With twelve songs of Freedoom that the demo did not use, 8 of them to train on, from the demo's
+finished weights (all 80 are taken) in 98 s on two CPU cores; validation losses on the 2 held-out
+songs, two batches of each kind (--config.validation_batches=2), by step:
 
-  text .814   causal text .885   inpainting .806   continuation .869
+  0:   text .814   causal text .885   inpainting .806   continuation .869
+  100:      .771               .836              .762                .820
+  200:      .768               .832              .758                .816
 """
 
 from ml_collections import ConfigDict

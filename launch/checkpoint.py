@@ -45,6 +45,22 @@ def main(argv: list[str]) -> None:
     meta = read_meta(folder, _STEP.value)
     checkpoints, leaves = saved_checkpoints(folder), saved_leaves(folder, meta.step)
 
+    # ---- Files first: who reads what is printed may not read on to its end.
+    if _JSON.value is not None:
+        said = {
+            'step': meta.step,
+            'checkpoints': [saved._asdict() for saved in checkpoints],
+            'identity': meta.identity,
+            'arrays': [leaf._asdict() for leaf in leaves],
+        }
+        try:
+            epath.Path(_JSON.value).write_text(json.dumps(said, indent=1) + '\n')
+        except OSError as error:
+            raise BadInput(f'--json={_JSON.value}: {error.strerror}; allowed is a file') from error
+    if _EXPORT_EMA.value is not None:
+        export_ema(folder, _EXPORT_EMA.value, meta.step)
+
+    # ---- What is there.
     print(f'{"step":>10}  {"permanent":9}  {"MiB":>10}  files')
     for saved in checkpoints:
         permanent, state = 'yes' if saved.permanent else 'no', saved.damage or 'whole'
@@ -59,20 +75,7 @@ def main(argv: list[str]) -> None:
         print(f'{leaf.name:{width}}  {leaf.dtype:8}  {leaf.num_bytes / MIB:>10.2f}  {shape}')
     total = sum(leaf.num_bytes for leaf in leaves)
     print(f'{f"{len(leaves)} arrays":{width}}  {"":8}  {total / MIB:>10.2f}')
-
-    if _JSON.value is not None:
-        said = {
-            'step': meta.step,
-            'checkpoints': [saved._asdict() for saved in checkpoints],
-            'identity': meta.identity,
-            'arrays': [leaf._asdict() for leaf in leaves],
-        }
-        try:
-            epath.Path(_JSON.value).write_text(json.dumps(said, indent=1) + '\n')
-        except OSError as error:
-            raise BadInput(f'--json={_JSON.value}: {error.strerror}; allowed is a file') from error
     if _EXPORT_EMA.value is not None:
-        export_ema(folder, _EXPORT_EMA.value, meta.step)
         print(f'{_EXPORT_EMA.value}: the averaged weights of step {meta.step}')
 
 

@@ -7,7 +7,8 @@ which ends in ``command.run(main)``. It then
 2. ends a :class:`~jen1composer.errors.BadInput`, or a flag that cannot be read, with the one line
    ``error: ...`` on stderr and exit status 2: bad input is not a bug and gets no traceback;
 3. ends Ctrl-C with one line and exit status 130, as a shell expects (128 + SIGINT); a training that
-   SIGTERM stopped, as where a machine is taken away, has saved and ends with status 0.
+   SIGTERM stopped, as where a machine is taken away, has saved and ends with status 0;
+4. ends without a word, as other programs do, where its output is not read to the end (``| head``).
 
 Everything else that is raised is a bug and keeps its traceback.
 """
@@ -55,6 +56,9 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         if 'gcsfs' not in str(error):
             raise
         _exit(2, "error: gs://: gcsfs is not installed; needed is pip install 'jen1composer[gcs]'")
+    except BrokenPipeError:  # Who read what is printed has had enough, as `head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt as interrupt:  # It may say where the work stands.
         _exit(getattr(interrupt, 'exit_status', 130), str(interrupt) or 'interrupted')
     sys.exit(0)  # app.run has exited already; this says so to the type checker.

@@ -165,6 +165,16 @@ def test_interrupt_ends_in_one_line(folder):
     assert (process.returncode, err) == (130, 'interrupted\n')
 
 
+def test_output_that_is_not_read_to_its_end_ends_the_command_without_a_word(folder):
+    process = start(folder, '--times=20000')  # more lines than a pipe holds
+    assert process.stdout.readline() == '3\n'
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(60) == 128 + signal.SIGPIPE
+    assert 'Traceback' not in err
+    assert 'Exception' not in err
+
+
 def test_a_log_gets_few_lines_of_progress(folder):
     _, _, err = say(folder, '--times=2000')
     assert 'saying: 100%' in err
