@@ -103,6 +103,7 @@ class Trained(NamedTuple):
 
     gradient: dict[str, np.ndarray]  # of the first step
     params: dict[str, np.ndarray]  # after the last
+    hlo: str  # of the step
 
 
 def recipe(cell: Cell, layout: Layout) -> Recipe:
@@ -167,9 +168,8 @@ def layout_of(cell: Cell) -> Layout:
     return dataclasses.replace(chosen, rules=rules).layout(cell.mesh)
 
 
-@functools.cache
 def compiled(cell: Cell) -> tuple[Program, Compiled]:
-    """The very program that a run has, and its step."""
+    """The very program that a run has, and its step; not kept, since a process may hold few."""
     program = make_program(recipe(cell, layout_of(cell)))
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=program.batch),
@@ -190,7 +190,7 @@ def trained(cell: Cell) -> Trained:
     gradient = by_name(_trace(cell.stage, state))
     for number in range(1, STEPS):
         state, _ = step(state, jax.device_put(batch(cell.stage, number), program.batch))
-    return Trained(gradient, by_name(state.params))
+    return Trained(gradient, by_name(state.params), step.as_text())
 
 
 def _trace(stage: str, state: TrainState) -> PyTree:

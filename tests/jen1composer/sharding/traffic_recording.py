@@ -33,7 +33,7 @@ def cell(name: str) -> Cell:
 def sent_by(name: str) -> dict[str, dict[str, Any]]:
     """Times and bytes of a strategy, by 'kind over axes'."""
     layout = equality.layout_of(cell(name))
-    text = equality.compiled(cell(name))[1].as_text()
+    text = equality.trained(cell(name)).hlo
     return {
         f'{row.kind} over {" x ".join(row.axes or ("?",))}': {
             'times': row.count,
