@@ -149,6 +149,18 @@ class Checkpoints:
         self._finish()
         self._manager.close()
 
+    def __enter__(self) -> 'Checkpoints':
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Closes; an error that is on its way out is not hidden by one of a save's.
+
+        A save that was begun comes to its end there too: it is whole, and where this process goes
+        on in the same folder nobody writes there any more.
+        """
+        with contextlib.suppress(Exception) if kind else contextlib.nullcontext():
+            self.close()
+
     def is_permanent(self, step: int) -> bool:
         """Whether the checkpoint of `step` is one that is kept for ever."""
         return self._keep_every_steps > 0 and step % self._keep_every_steps == 0

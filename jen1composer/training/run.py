@@ -107,7 +107,7 @@ def run_training(
     goodput = Goodput(record, first_step=first, began=began)
 
     # ---- The loop.
-    with jax.set_mesh(mesh):
+    with jax.set_mesh(mesh), checkpoints:
         state = train(
             state,
             config=config,
@@ -124,7 +124,6 @@ def run_training(
             ends=StepEnds(_stacks(workdir), config.watchdog_s),
             profile=Profile(workdir / 'profile', config.profile_from, config.profile_steps),
         )
-    checkpoints.close()
     if record is not None:
         say(goodput.line())
     return state

@@ -16,6 +16,7 @@ from jen1composer.models.unet import UNet
 from jen1composer.sharding.layout import Layout
 from jen1composer.sharding.mesh import MeshShape, make_mesh
 from jen1composer.sharding.rules import Rules
+from jen1composer.training.checkpoint_folder import half_written
 from jen1composer.training.composer_step import DiffusionConfig, make_composer_loss
 from jen1composer.training.loop import LoopConfig
 from jen1composer.training.metrics import read_metrics
@@ -95,6 +96,7 @@ def test_a_killed_run_ends_as_one_that_was_not(windows, whole, tmp_path):
     assert len(split) > 20  # weights, moments and averages are split for real
     with pytest.raises(Stopped):
         run_training(make_run(windows, stop_at=3), tmp_path, evaluate=evaluate)
+    assert not half_written(tmp_path / 'checkpoints')  # what was begun came to its end
     resumed = run_training(make_run(windows), tmp_path, evaluate=evaluate)
     assert_bit_equal(resumed, expected)
     rows, rows_undisturbed = (
