@@ -61,13 +61,12 @@ class SessionRun:
             return run
         if folder.exists() and any(folder.iterdir()):
             raise BadInput(f'--session={folder}: holds no session, and is not empty')
-        lanes = tuple(tracks) or TRACKS
-        if checkpoint is not None and not tracks:
-            from jen1composer.training.workdir import read_spec
-
-            lanes = read_spec(checkpoint).tracks
         said = {name: value for name, value in settings.items() if value is not None}
-        return SessionRun(folder, Session.new(lanes, **said), checkpoint, text_encoder)
+        session = Session.new(tuple(tracks) or TRACKS, **said)
+        run = SessionRun(folder, session, checkpoint, text_encoder)
+        if checkpoint is not None and not tracks:
+            run.session = Session.new(run._composer_there().spec.tracks, **said)
+        return run
 
     def upload(self, entries: Iterable[str]) -> None:
         """TRACK=FILE, each."""
@@ -91,7 +90,8 @@ class SessionRun:
         request = plan(self.session, action)
         made = None
         if request is not None:
-            made = self._load().compose(request, command.report_progress(f'{action.do}: windows'))
+            progress = command.report_progress(f'{action.do}: windows')
+            made = self._matching_composer().compose(request, progress)
         after = apply(self.session, action, made)
         if after != self.session:
             save_session(self._folder, after)
@@ -110,7 +110,18 @@ class SessionRun:
         write_whole(self._folder / 'lanes.json', text.encode())
         return table(said)
 
-    def _load(self) -> Composer:
+    def _matching_composer(self) -> Composer:
+        """The composer; raises BadInput where it makes other tracks than the session has."""
+        composer = self._composer_there()
+        its, lanes = composer.spec.tracks, self.session.tracks
+        if its != lanes:
+            raise BadInput(
+                f'--checkpoint={self._checkpoint}: makes {", ".join(its)}; the session has '
+                f'{", ".join(lanes)}'
+            )
+        return composer
+
+    def _composer_there(self) -> Composer:
         if self._composer is None:
             if self._checkpoint is None:
                 raise BadInput(
@@ -118,12 +129,6 @@ class SessionRun:
                 )
             command.use_compilation_cache()
             self._composer = Composer.load(self._checkpoint, text_encoder=self._text_encoder)
-            its = self._composer.spec.tracks
-            if its != self.session.tracks:
-                raise BadInput(
-                    f'--checkpoint={self._checkpoint}: makes {", ".join(its)}; the session has '
-                    f'{", ".join(self.session.tracks)}'
-                )
         return self._composer
 
 
