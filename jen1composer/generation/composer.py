@@ -121,10 +121,13 @@ class Composer:
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
 
     def num_frames(self, seconds: float) -> int:
-        """Frames that cover `seconds`, rounded up to what the UNet takes."""
+        """Frames that cover `seconds`: at least a window, and what the UNet takes.
+
+        A piece shorter than a window is the beginning of one, so all windows have one shape.
+        """
         frames = -(-round(seconds * SAMPLE_RATE) // self.spec.hop_samples)
         factor = self.spec.model.total_factor
-        return -(-frames // factor) * factor
+        return max(self.spec.window_frames, -(-frames // factor) * factor)
 
     def compose(self, request: Request, progress: Progress | None = None) -> Composition:
         """Makes the tracks that `request` asks for.
