@@ -170,8 +170,7 @@ def test_a_long_piece_is_a_sequence_of_windows_of_one_program(composer):
 
 @pytest.fixture(scope='module')
 def wide(composer):
-    """One of windows of 0.048 s, longer than the shortest piece."""
-    return dataclasses.replace(composer, spec=dataclasses.replace(composer.spec, window_frames=32))
+    return tiny_composer.wider(composer)
 
 
 def test_a_piece_shorter_than_a_window_is_the_beginning_of_one(wide):
