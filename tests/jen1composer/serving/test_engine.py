@@ -85,7 +85,8 @@ def test_the_same_seed_is_the_same_music_whatever_else_is_there_and_that_of_comp
         together = compose_all(engine, [asked[k] for k in order])
         for k, piece in zip(order, together, strict=True):
             assert_equal(piece, alone[k])
-    for one, piece in list(zip(asked, alone, strict=True))[3::2]:  # a program for each compiles
+    for k in (3, 5, 7, 8):  # a program for each compiles
+        one, piece = asked[k], alone[k]
         reference = composer.compose(one)
         for name, take in piece.takes.items():
             assert snr_db(reference.takes[name].audio, take.audio) > 80
