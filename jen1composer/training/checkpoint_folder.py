@@ -12,6 +12,7 @@ from etils import epath
 
 from jen1composer.errors import BadInput, require
 from jen1composer.training.checkpoint_manifest import damage, read_manifest
+from jen1composer.training.files import in_bucket
 
 
 class NoCheckpoint(BadInput):
@@ -21,7 +22,7 @@ class NoCheckpoint(BadInput):
 def absolute(folder: epath.PathLike) -> epath.Path:
     """Orbax writes to absolute paths only; a bucket's address is one."""
     path = epath.Path(folder)
-    return path if '://' in str(folder) else path.absolute()
+    return path if in_bucket(folder) else path.absolute()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Goodput: the share of wall time that went into steps that count, across all restarts of a run.
 
-WORKDIR/goodput.jsonl is only ever appended to. A session, one start of the command, writes
+WORKDIR/goodput.jsonl only ever grows. A session, one start of the command, writes
 
     {"begun": step, "time": t}                              once, t in seconds of Unix time
     {"step": step, "time": t, "compile": s, "save": s, ...} from time to time
@@ -25,6 +25,8 @@ from typing import Any
 
 from etils import epath
 
+from jen1composer.training.files import Lines
+
 NAMED = ('start', 'compile', 'data_wait', 'save', 'evaluate')
 KINDS = ('step', *NAMED, 'repeated', 'between')
 
@@ -34,12 +36,12 @@ class Goodput:
 
     def __init__(self, path: epath.PathLike | None, *, first_step: int, began: float | None = None):
         """`began` is when the session did, Unix time; what is since then is its start."""
-        self._path = None if path is None else epath.Path(path)
+        self._lines = None if path is None else Lines(path)
         now = time.time()
         begun = {'begun': first_step, 'time': now if began is None else began}
         self._step, self._time = first_step, begun['time']
         self._pending = dict.fromkeys(NAMED, 0.0) | {'start': now - begun['time']}
-        earlier = [] if self._path is None else read_rows(self._path)
+        earlier = [] if path is None else read_rows(path)
         self.spent = account([*earlier, begun])
         self._append(begun)
 
@@ -75,7 +77,7 @@ class Goodput:
 
     def values(self) -> Mapping[str, float]:
         """What a row of metrics says of it: nothing where it is of this session alone."""
-        return {} if self._path is None else {'goodput': round(self.goodput, 4)}
+        return {} if self._lines is None else {'goodput': round(self.goodput, 4)}
 
     def line(self) -> str:
         """All of it in one line."""
@@ -84,9 +86,8 @@ class Goodput:
         return f'goodput {self.goodput:.1%} of {total:.0f} s: {shares}'
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        if self._path is not None:
-            with self._path.open('a') as file:
-                file.write(json.dumps(row) + '\n')
+        if self._lines is not None:
+            self._lines.add(json.dumps(row))
 
 
 def account(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from etils import epath
 
-from jen1composer.training.files import write_whole
+from jen1composer.training.files import Lines
 
 
 class Writer(Protocol):
@@ -26,19 +26,16 @@ class MetricsFile:
 
     def __init__(self, path: epath.PathLike, *, first_step: int = 0):
         """Opens `path` for appending and drops its rows of steps beyond `first_step`."""
-        self._path = epath.Path(path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         # A run begins with its rows of step 0; only one that goes on has rows to keep.
-        rows = read_metrics(self._path) if first_step > 0 else []
+        rows = read_metrics(path) if first_step > 0 else []
         kept = [row for row in rows if row['step'] <= first_step]
         lines = ''.join(json.dumps(row) + '\n' for row in kept)
-        write_whole(self._path, lines.encode())
+        self._lines = Lines(path, lines)
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Appends one row and flushes it; `step` counts the steps done."""
+        """Adds one row, which is there when this returns; `step` counts the steps done."""
         row = {'step': step} | {name: _plain(value) for name, value in values.items()}
-        with self._path.open('a') as file:
-            file.write(json.dumps(row) + '\n')
+        self._lines.add(json.dumps(row))
 
 
 def read_metrics(path: epath.PathLike) -> list[dict[str, Any]]:

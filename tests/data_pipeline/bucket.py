@@ -1,6 +1,7 @@
 """A bucket that is a folder: real gs:// addresses, through etils and fsspec, without a network.
 
-As in an object store there are no folders but those that something lies in.
+As in an object store there are no folders but those that something lies in, and objects do not
+grow: gcsfs takes mode 'a' for 'w'.
 """
 
 import pathlib
@@ -35,6 +36,8 @@ def bucket(tmp_path, monkeypatch):
             return joined[0] if isinstance(path, str) else joined
 
         def open(self, path: str, mode: str = 'rb', **kwargs: Any) -> Any:
+            if 'a' in mode:
+                raise ValueError(f'{path}: to append to an object is to replace it')
             if 'w' in mode:
                 pathlib.Path(self._join(path)).parent.mkdir(parents=True, exist_ok=True)
             return super().open(path, mode=mode, **kwargs)
