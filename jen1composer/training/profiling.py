@@ -24,7 +24,7 @@ class Profile:
         """
         self._folder, self._first, self._steps = folder, first, steps
         self._until: int | None = None  # the step before which a window ends
-        self._signals = Signals(() if folder is None else (signal.SIGUSR1,), once=False)
+        self._signals = Signals(() if folder is None else (signal.SIGUSR1,))
 
     def __enter__(self) -> 'Profile':
         self._signals.__enter__()

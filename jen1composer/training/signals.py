@@ -11,23 +11,28 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 class Signals:
     """A context that notes `numbers` instead of dying of them.
 
-    With `once`, a second one of the same number does what it did before.
+    A second SIGINT does what it did before, for who is in a hurry. Others are noted as often as
+    they come: a cluster that repeats SIGTERM means the same by it, and what is being saved is to be
+    saved. A context inside another one of the same number knows what came before it was entered.
     """
 
-    def __init__(self, numbers: Sequence[int] = STOPPING, *, once: bool = True):
+    def __init__(self, numbers: Sequence[int] = STOPPING):
         self.received = 0  # the largest number that came
-        self._numbers, self._once = numbers, once
+        self._numbers = numbers
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> 'Signals':
         for number in self._numbers:
             self._previous[number] = signal.signal(number, self._note)
+            outer = getattr(self._previous[number], '__self__', None)
+            if isinstance(outer, Signals) and outer.received == number:
+                self.received = max(self.received, number)
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.received = max(self.received, number)
-        if self._once:
+        if number == signal.SIGINT:
             signal.signal(number, self._previous[number])
 
     def __exit__(self, *_: object) -> None:
