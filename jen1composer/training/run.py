@@ -14,7 +14,7 @@ import jax
 from etils import epath
 
 from jen1composer.training.checkpoints import Checkpoints, Identity
-from jen1composer.training.files import write_whole
+from jen1composer.training.files import in_bucket, write_whole
 from jen1composer.training.goodput import Goodput
 from jen1composer.training.loop import Batches, Demo, Evaluate, LoopConfig, train
 from jen1composer.training.memory import memory_limit, step_memory
@@ -122,7 +122,9 @@ def run_training(
             speed=functools.partial(speed_here, run.flops, mesh),
             goodput=goodput,
             ends=StepEnds(_stacks(workdir), config.watchdog_s),
-            profile=Profile(workdir / 'profile', config.profile_from, config.profile_steps),
+            profile=Profile(
+                workdir / 'profile', config.profile_from, config.profile_steps, begun=first
+            ),
         )
     if record is not None:
         say(goodput.line())
@@ -163,7 +165,7 @@ def left_whole_line(program: Program, most: int = 3) -> str:
 
 def _stacks(workdir: epath.Path) -> epath.Path | None:
     """Where stacks go, a file for each host; None where the workdir is not on this machine."""
-    if '://' in str(workdir):
+    if in_bucket(workdir):
         return None
     host = f'-{jax.process_index()}' if jax.process_count() > 1 else ''
     return workdir / f'stacks{host}.txt'
