@@ -17,6 +17,7 @@ Several processes are one run, as train_composer says; the workdir is a folder t
 
 import functools
 import json
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from ml_collections import config_flags
 
+from jen1composer.training.signals import Signals
 from launch import command, distributed, xla_presets
 
 if TYPE_CHECKING:
@@ -108,4 +110,5 @@ def _read(report: 'epath.Path') -> Mapping[str, Any]:
 
 if __name__ == '__main__':
     flags.mark_flags_as_required(['config', 'workdir'])
-    command.run(main)
+    with Signals([signal.SIGUSR1]):  # it may come before there is a loop to be profiled
+        command.run(main)

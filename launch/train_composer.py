@@ -25,12 +25,14 @@ The workdir is one folder that all of them reach. Their number may change when a
 
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Iterable
 
 from absl import flags
 from ml_collections import config_flags
 
+from jen1composer.training.signals import Signals
 from launch import command, distributed, xla_presets
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py:quick.')
@@ -105,4 +107,5 @@ def main(argv: list[str]) -> None:
 
 if __name__ == '__main__':
     flags.mark_flags_as_required(['config', 'workdir'])
-    command.run(main)
+    with Signals([signal.SIGUSR1]):  # it may come before there is a loop to be profiled
+        command.run(main)
