@@ -56,6 +56,25 @@ def step_memory(compiled: Any, state: TrainState, batch: Any, batches: int = 1) 
     )
 
 
+def require_state_fits(abstract: TrainState, limit: int | None) -> None:
+    """Raises OutOfMemory where the shapes of a state alone are more than `limit` bytes a device.
+
+    It is asked before anything is allocated; None is for unknown.
+    """
+    parts = {
+        'weights': bytes_a_device(abstract.params),
+        'optimizer': bytes_a_device(abstract.opt_state),
+        'average': bytes_a_device(abstract.ema),
+    }
+    total = sum(parts.values())
+    if limit is not None and total > limit:
+        said = ', '.join(f'{name} {_size(size)}' for name, size in parts.items())
+        raise OutOfMemory(
+            f'the state alone takes {_size(total)} of a device: {said}; allowed is {_size(limit)}, '
+            'and more devices with a strategy that splits weights, or a smaller model, make it less'
+        )
+
+
 def memory_limit(device: Any) -> int | None:
     """Bytes that programs may have of a device, or else that its chip has; None where unknown."""
     stats = device.memory_stats() or {}

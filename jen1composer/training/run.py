@@ -17,7 +17,7 @@ from jen1composer.training.checkpoints import Checkpoints, Identity
 from jen1composer.training.files import in_bucket, write_whole
 from jen1composer.training.goodput import Goodput
 from jen1composer.training.loop import Batches, Demo, Evaluate, LoopConfig, train
-from jen1composer.training.memory import memory_limit, step_memory
+from jen1composer.training.memory import memory_limit, require_state_fits, step_memory
 from jen1composer.training.profiling import Profile
 from jen1composer.training.program import Program, Recipe, make_program
 from jen1composer.training.speed import Flops, speed_here
@@ -75,6 +75,7 @@ def run_training(
     program = make_program(run.recipe)
     if program.left_whole:
         say(left_whole_line(program))
+    require_state_fits(program.abstract, memory_limit(jax.local_devices()[0]))
 
     # ---- Begin, or go on: each weight is born, or read, where it will live.
     checkpoints = Checkpoints(

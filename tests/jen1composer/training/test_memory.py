@@ -5,7 +5,10 @@ import dataclasses
 import jax
 import pytest
 
+from jen1composer.training import run as module
 from jen1composer.training.memory import Memory, OutOfMemory, step_memory
+from jen1composer.training.program import make_program
+from jen1composer.training.run import run_training
 from tests.jen1composer.training import toy
 
 MEMORY = Memory(weights=1, optimizer=2, average=1, batch=4, temporaries=2**30)
@@ -25,3 +28,21 @@ def test_a_step_that_does_not_fit_is_refused_in_one_line():
     with pytest.raises(OutOfMemory, match=r'temporaries 1\.00 GiB; allowed is 1\.00 GiB') as raised:
         MEMORY.require_at_most(MEMORY.total - 1)
     assert '\n' not in str(raised.value)
+
+
+def test_a_state_that_does_not_fit_is_refused_before_it_is_there(tmp_path, monkeypatch):
+    """Else the allocator would say so, in its own words."""
+    state = toy.fresh_state()
+    held = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) - state.step.nbytes
+    monkeypatch.setattr(module, 'memory_limit', lambda device: held - 1)
+
+    run = toy.whole_run(2)
+    never = dataclasses.replace(make_program(run.recipe), begin=None)
+    monkeypatch.setattr(module, 'make_program', lambda recipe: never)
+    with pytest.raises(
+        OutOfMemory, match=r'^the state alone takes .* of a device: weights .*less$'
+    ):
+        run_training(run, tmp_path)
+    assert not list(tmp_path.iterdir())  # nothing is written either
+    monkeypatch.undo()
+    assert int(run_training(run, tmp_path).step) == 2
