@@ -39,6 +39,8 @@ from launch.sharding_section import make_accumulate, make_layout
 
 # May change on a resume; what of the data may not, `composer_data` says.
 NOT_IDENTITY = ('accumulate', 'batch', 'data', 'loop', 'sharding', 'validation_batches')
+# May change as well, and is told: what is computed again changes no number but by rounding.
+MAY_CHANGE = ('model.remat',)
 TIME_BINS = 5
 TEXT_LOSS = 'validation_loss'  # on text alone, nothing shown, nothing causal
 SHOWING = (Kind.INPAINTING, Kind.CONTINUATION)
@@ -150,6 +152,7 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
         batches=host_batches,
         identity={**identity_of(config, ignore=NOT_IDENTITY), **data.identity},
         data={'segments': order.to_json()},
+        may_change=MAY_CHANGE,
         loop=make_loop(config.loop, total_steps=order.total_steps),
         flops=Flops(per_step=step_flops(model.config, config.batch, held_out), version=VERSION),
         saved=saved,

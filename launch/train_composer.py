@@ -72,12 +72,12 @@ def main(argv: list[str]) -> None:
     except NoCheckpoint:
         begun = None
     assembled = composer_run(_CONFIG.value, begun)
-    may_change = [DATA_KEYS] if _ALLOW_DATA_CHANGE.value else []
+    may_change = [*assembled.run.may_change, *([DATA_KEYS] if _ALLOW_DATA_CHANGE.value else [])]
     run = dataclasses.replace(assembled.run, may_change=may_change)
     changed = refuse_other_run(checkpoints, run.identity, may_change)  # before anything is written
     distributed.meet('nothing is written yet')
     if changed and first:
-        print(f'other data from here on: {"; ".join(changed)}', file=sys.stderr)
+        print(f'changed from here on: {"; ".join(changed)}', file=sys.stderr)
     if first:
         assembled.codec.save(workdir / 'autoencoder')  # so that the workdir alone can make sound
         write_spec(workdir, assembled.spec)

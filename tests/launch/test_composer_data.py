@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jen1composer.errors import BadInput
-from jen1composer.training.checkpoints import read_meta
+from jen1composer.training.checkpoints import read_meta, refuse_other_run
 from jen1composer.training.loop import Interrupted
 from jen1composer.training.metrics import read_metrics
 from jen1composer.training.run import run_training
@@ -67,6 +67,7 @@ def train(config, workdir, *, stop_at=None, may_change=()):
             seen[step] = batch.index.tolist()
             yield batch
 
+    may_change = (*assembled.run.may_change, *may_change)
     run = dataclasses.replace(assembled.run, batches=recorded, may_change=may_change)
     if stop_at is None:
         run_training(run, workdir)
@@ -144,6 +145,12 @@ def test_other_data_are_gone_on_with_where_that_is_allowed_and_stay(folder, stop
     assert sorted(train(config_of(folder, data__latents=mixed), stopped)) == [5]
 
 
+def test_what_is_computed_again_may_change_as_where_memory_is_short(folder, stopped):
+    run = composer_run(config_of(folder, model__remat='block')).run
+    changed = refuse_other_run(stopped / 'checkpoints', run.identity, run.may_change)
+    assert changed == ["model.remat is 'none' there, 'block' here"]
+
+
 def test_only_the_data_may_change(folder, stopped):
     with pytest.raises(BadInput, match=r'optimizer\.weight_decay is'):
         train(
@@ -175,7 +182,7 @@ def test_the_command_refuses_other_data_and_takes_them_with_the_flag(folder, sto
     status, printed, said = command('--allow_data_change')
     assert status == 0, said
     assert json.loads(printed)['steps'] == 6
-    (line,) = [line for line in said.splitlines() if line.startswith('other data from here on: ')]
+    (line,) = [line for line in said.splitlines() if line.startswith('changed from here on: ')]
     assert "data.latents[1].name is 'absent' there, 'more' here" in line
     assert read_meta(stopped / 'checkpoints').identity['data.latents[1].name'] == 'more'
 
