@@ -70,6 +70,8 @@ def main(argv: list[str]) -> None:
         evaluate=assembled.evaluate,
         progress=functools.partial(show, desc='autoencoder'),
     )
+    if assembled.run.loop.synthetic_batches:
+        return  # of such weights no codec is made
     weights = hosts.fetch(assembled.weights(state))
 
     # What is left is a little work without the others: each process does it, and the first writes.

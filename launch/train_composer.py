@@ -78,7 +78,7 @@ def main(argv: list[str]) -> None:
     distributed.meet('nothing is written yet')
     if changed and first:
         print(f'changed from here on: {"; ".join(changed)}', file=sys.stderr)
-    if first:
+    if first and not run.loop.synthetic_batches:
         assembled.codec.save(workdir / 'autoencoder')  # so that the workdir alone can make sound
         write_spec(workdir, assembled.spec)
         if assembled.begins_with:

@@ -42,8 +42,9 @@ class Interrupted(KeyboardInterrupt):
 
     exit_status = 128 + signal.SIGINT
 
-    def __init__(self, step: int):
-        super().__init__(f'interrupted at step {step}; the same command goes on from there')
+    def __init__(self, step: int, saved: bool = True):
+        after = 'the same command goes on from there' if saved else 'nothing is saved'
+        super().__init__(f'interrupted at step {step}; {after}')
         self.step = step
 
 
@@ -71,7 +72,9 @@ class LoopConfig:
 
     # batches
     prefetch: bool = True  # one batch is placed on the devices while a step runs
-    synthetic_batches: bool = False  # the first one again and again, to time steps alone
+    synthetic_batches: bool = (
+        False  # the first one again and again, to time steps; nothing is saved
+    )
 
     # what is written down
     writers: tuple[str, ...] = ()  # beside metrics.jsonl: tensorboard, wandb
@@ -139,6 +142,7 @@ def train(
     goodput = goodput or Goodput(None, first_step=first)
     ends = ends or StepEnds()
     window: list[Mapping[str, jax.Array]] = []
+    saves = not config.synthetic_batches
     spent = {'step': 0.0, 'data_wait': 0.0}  # seconds since metrics were written
 
     # ---- What is written: the devices are waited for here.
@@ -177,6 +181,8 @@ def train(
                 demo(done, state)
 
     def save(done: int) -> None:
+        if not saves:
+            return
         with goodput.spend('save'), jax.transfer_guard('allow'):
             checkpoints.save(done, state)
 
@@ -184,7 +190,8 @@ def train(
         with goodput.spend('save'):
             checkpoints.close()
         goodput.row(done)
-        return Preempted(done) if number == signal.SIGTERM else Interrupted(done)
+        kind = Preempted if number == signal.SIGTERM else Interrupted
+        return kind(done, saved=saves)
 
     # ---- The steps. DO NOT change the order of what happens in one: see the module docstring.
     with contextlib.ExitStack() as stack:
@@ -210,7 +217,7 @@ def train(
                 by_clock, signal_number = hosts.agree(by_clock, signal_number)
             else:  # on others nobody asks, and what one host sees alone has to wait
                 by_clock, signal_number = False, 0
-            save_now = by_clock or checkpoints.is_permanent(number)
+            save_now = saves and (by_clock or checkpoints.is_permanent(number))
             if number > first and (save_now or signal_number):
                 flush(number)
                 save(number)

@@ -60,6 +60,9 @@ def run_training(
 
     What there is to say goes to stderr, and beside metrics.jsonl to goodput.jsonl, stacks.txt,
     profile/ and hlo.txt; with several hosts the first one does all of it but stacks and profiles.
+    With `loop.synthetic_batches` steps are only timed, from a fresh state on: all of it goes to
+    WORKDIR/synthetic, nothing is saved, evaluated or made to hear, and the run itself stays as it
+    is.
 
     Raises BadInput where the workdir belongs to another config or a writer is not there,
     OutOfMemory where a step does not fit, and what `loop.train` raises.
@@ -70,6 +73,10 @@ def run_training(
     def say(line: str) -> None:
         if first_host:
             print(line, file=sys.stderr, flush=True)
+
+    if config.synthetic_batches:
+        workdir, evaluate, demo = workdir / 'synthetic', None, None
+        say(f'synthetic batches: steps are timed from a fresh state, see {workdir}; none is saved')
 
     # ---- Shapes, placement and programs: nothing is allocated yet.
     program = make_program(run.recipe)
@@ -87,7 +94,7 @@ def run_training(
         keep=config.keep,
         keep_every_steps=config.keep_every_steps,
     )
-    if checkpoints.latest_step() is None:
+    if config.synthetic_batches or checkpoints.latest_step() is None:
         state = program.begin()
         if run.saved is not None:
             params, ema = (warm_start(tree, run.saved)[0] for tree in (state.params, state.ema))
@@ -104,7 +111,8 @@ def run_training(
 
     # ---- What is written beside the metrics.
     writer = open_writers(workdir, config.writers, first)
-    record = workdir / 'goodput.jsonl' if first_host and first < config.total_steps else None
+    accounted = first_host and first < config.total_steps and not config.synthetic_batches
+    record = workdir / 'goodput.jsonl' if accounted else None
     goodput = Goodput(record, first_step=first, began=began)
 
     # ---- The loop.
