@@ -115,6 +115,7 @@ def train(
     goodput: Goodput | None = None,
     ends: StepEnds | None = None,
     profile: Profile = NO_PROFILE,
+    ended: bool = True,
 ) -> TrainState:
     """Runs `step` (jitted, donating its state) from `state.step` to `config.total_steps`.
 
@@ -133,6 +134,7 @@ def train(
         goodput: where the wall time goes.
         ends: is told of each step.
         profile: is told of each step.
+        ended: where there is no step left, whether the end was evaluated; else it is now.
 
     Raises:
         NotFinite: a metric was NaN or infinite; the bad state is not saved.
@@ -175,10 +177,12 @@ def train(
 
     def evaluated(done: int) -> None:
         with goodput.spend('evaluate'), jax.transfer_guard('allow'):
-            if evaluate is not None and (done % config.evaluate_every == 0 or done == total):
-                metrics_file.write(done, evaluate(state))
+            due = done % config.evaluate_every == 0 or done == total
+            values = evaluate(state) if evaluate is not None and due else None
             if demo is not None and demo_due(done, config):
                 demo(done, state)
+            if values is not None:  # last: where there is this row, all was done
+                metrics_file.write(done, values)
 
     def save(done: int) -> None:
         if not saves:
@@ -246,7 +250,7 @@ def train(
         _, signal_number = hosts.agree(False, stop.received)
         if signal_number:
             raise stopped(total, signal_number)
-        if first < total:
+        if first < total or not ended:  # else it was stopped between the save and this
             evaluated(total)
     goodput.row(total)
     return state

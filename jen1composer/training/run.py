@@ -13,11 +13,13 @@ from typing import Any
 import jax
 from etils import epath
 
+from jen1composer.training import hosts
 from jen1composer.training.checkpoints import Checkpoints, Identity
 from jen1composer.training.files import in_bucket, write_whole
 from jen1composer.training.goodput import Goodput
 from jen1composer.training.loop import Batches, Demo, Evaluate, LoopConfig, train
 from jen1composer.training.memory import memory_limit, require_state_fits, step_memory
+from jen1composer.training.metrics import read_metrics
 from jen1composer.training.profiling import Profile
 from jen1composer.training.program import Program, Recipe, make_program
 from jen1composer.training.speed import Flops, speed_here
@@ -110,6 +112,7 @@ def run_training(
             )
 
     # ---- What is written beside the metrics.
+    ended = first < config.total_steps or evaluate is None or was_evaluated(workdir, first)
     writer = open_writers(workdir, config.writers, first)
     accounted = first_host and first < config.total_steps and not config.synthetic_batches
     record = workdir / 'goodput.jsonl' if accounted else None
@@ -134,10 +137,21 @@ def run_training(
             profile=Profile(
                 workdir / 'profile', config.profile_from, config.profile_steps, begun=first
             ),
+            ended=ended,
         )
     if record is not None:
         say(goodput.line())
     return state
+
+
+def was_evaluated(workdir: epath.Path, step: int) -> bool:
+    """Whether the metrics hold what was evaluated after `step` steps, as the first host sees it.
+
+    A row of it says nothing of the time that steps took. Demos are made before it is written.
+    """
+    rows = read_metrics(workdir / 'metrics.jsonl') if jax.process_index() == 0 else []
+    found = any(row['step'] == step and 'step_s' not in row for row in rows)
+    return hosts.agree(found, 0)[0]
 
 
 def compiled_once(
