@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 
 from jen1composer.errors import BadInput
 from jen1composer.training import checkpoint_manifest
+from jen1composer.training import checkpoints as module
 from jen1composer.training.checkpoints import (
     Checkpoints,
     Meta,
@@ -90,6 +92,20 @@ def test_a_permanent_checkpoint_is_due_whatever_the_clock_says(tmp_path):
     checkpoints = Checkpoints(tmp_path, identity={}, save_every_s=1e9)
     assert not any(checkpoints.is_permanent(n) for n in range(1, 10))
     checkpoints.close()
+
+
+def test_by_the_clock_is_so_long_after_the_save_before(tmp_path, monkeypatch):
+    now, saved = 0.0, []
+    monkeypatch.setattr(module, 'time', types.SimpleNamespace(monotonic=lambda: now))
+    checkpoints = Checkpoints(tmp_path, identity={}, save_every_s=3.0)
+    state = toy.fresh_state()
+    for number in range(1, 12):
+        now += 1.0
+        if checkpoints.due():
+            saved.append(number)
+            checkpoints.save(number, state)
+    checkpoints.close()
+    assert saved == [3, 6, 9]
 
 
 def test_saving_goes_on_while_its_state_is_donated_away(tmp_path):

@@ -45,3 +45,22 @@ def test_it_is_compiled_once_in_twenty_steps_and_takes_its_state_over():
         state, _ = step(state, toy.batch_of(number))
     assert step._cache_size() == 1
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(first))
+
+
+def test_each_part_of_a_batch_is_every_so_many_examples():
+    """So that a batch split over devices is divided on each of them; the mean would not show it."""
+
+    def loss_fn(params, batch, step):
+        del step
+        return jnp.square(params['w'] * jnp.mean(batch)), {'first': batch[0]}
+
+    state = initial_state(lambda: {'w': jnp.ones(())}, optax.sgd(0.1))
+    batch = jnp.asarray([0.0, 1.0, 3.0, 7.0, 20.0, 50.0])
+    for accumulate in (1, 2, 3, 6):
+        parts = [np.asarray(batch)[j::accumulate] for j in range(accumulate)]
+        _, metrics = make_train_step(loss_fn, optax.sgd(0.1), 0.9, (), accumulate)(state, batch)
+        expected = np.mean([np.mean(part) ** 2 for part in parts])
+        np.testing.assert_allclose(metrics['loss'], expected, rtol=1e-6)
+        np.testing.assert_allclose(metrics['gradient_norm'], 2 * expected, rtol=1e-6)
+        first = np.mean([part[0] for part in parts])
+        np.testing.assert_allclose(metrics['first'], first, rtol=1e-6)
