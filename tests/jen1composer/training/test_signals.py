@@ -14,6 +14,19 @@ def send(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
+@pytest.fixture
+def raises():
+    """Where a signal is not noted, the test fails and its process goes on."""
+
+    def not_noted(number, frame):
+        raise AssertionError(signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, not_noted)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures('raises')
 def test_sigterm_is_noted_as_often_as_it_comes():
     with Signals() as stop:
         for _ in range(3):
@@ -43,6 +56,7 @@ def test_what_came_before_the_inner_context_is_known_in_it():
         assert outer.received == signal.SIGUSR1
 
 
+@pytest.mark.usefixtures('raises')
 def test_a_second_sigterm_while_the_state_is_being_saved_does_not_stop_that(tmp_path):
     def batch(step: int):
         if step == 2:
