@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import safetensors.numpy
 from etils import epath
 
@@ -13,11 +14,11 @@ from jen1composer.errors import BadInput
 from jen1composer.training.checkpoint_folder import (
     absolute,
     checkpoint_steps,
-    opened,
+    damage_among,
     permanent_steps,
-    readable,
+    read_newest,
 )
-from jen1composer.training.checkpoint_manifest import damage, num_bytes
+from jen1composer.training.checkpoint_manifest import num_bytes
 from jen1composer.training.checkpoints import read_meta, restore_ema
 from jen1composer.training.files import write_whole
 
@@ -43,10 +44,15 @@ class Leaf(NamedTuple):
 def saved_checkpoints(folder: epath.PathLike) -> list[Saved]:
     """All that were committed, by step."""
     folder = absolute(folder)
-    permanent = set(permanent_steps(folder))
+    permanent, steps = set(permanent_steps(folder)), checkpoint_steps(folder)
     return [
-        Saved(step, step in permanent, num_bytes(folder / str(step)), damage(folder / str(step)))
-        for step in checkpoint_steps(folder)
+        Saved(
+            step,
+            step in permanent,
+            num_bytes(folder / str(step)),
+            damage_among(folder, step, steps),
+        )
+        for step in steps
     ]
 
 
@@ -55,9 +61,11 @@ def saved_leaves(folder: epath.PathLike, step: int | None = None) -> list[Leaf]:
 
     Raises BadInput where there is no checkpoint, or none is whole.
     """
-    with opened(folder, step) as (manager, step), readable(folder, step):
-        tree = manager.item_metadata(step)['state'].tree
-    named = jax.tree_util.tree_leaves_with_path(tree)
+
+    def read(manager: ocp.CheckpointManager, step: int) -> Any:
+        return manager.item_metadata(step)['state'].tree
+
+    named = jax.tree_util.tree_leaves_with_path(read_newest(folder, read, step).value)
     return [
         Leaf(
             name=path_name(path),
@@ -76,8 +84,8 @@ def export_ema(folder: epath.PathLike, file: epath.PathLike, step: int | None = 
 
     Raises BadInput where there is no whole checkpoint, or `file` cannot be written.
     """
+    ema, step = restore_ema(folder, step)
     meta = read_meta(folder, step)
-    ema, step = restore_ema(folder, meta.step)
     arrays = {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(ema)}
     said = {'step': str(step), 'identity': json.dumps(dict(meta.identity))}
     try:

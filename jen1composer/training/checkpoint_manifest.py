@@ -8,9 +8,10 @@ checkpoint has a manifest, `manifest.json`, written last before the commit:
 
 (but for the one file in which Orbax notes the time of the commit).
 
-All who read a checkpoint judge it by these sizes alone. That takes no more than a look at each
+All who read a checkpoint judge it by these sizes first. That takes no more than a look at each
 file, however large, and every host and every reader comes to the same answer. Content that changed
-in place is not seen here: reading it fails, or TensorStore's checksums do.
+in place is not seen here: reading it fails, or TensorStore's checksums do, and who reads turns to
+the one before.
 """
 
 import concurrent.futures
@@ -41,6 +42,10 @@ def read_manifest(checkpoint: epath.Path) -> Manifest | None:
     """None where there is none, as before there were any; raises ValueError where it is cut."""
     path = checkpoint / NAME
     return Manifest(**json.loads(path.read_text())) if path.exists() else None
+
+
+def has_manifest(checkpoint: epath.Path) -> bool:
+    return (checkpoint / NAME).exists()
 
 
 def damage(checkpoint: epath.Path) -> str | None:

@@ -25,16 +25,16 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as preservation
 
 from jen1composer.errors import BadInput, RunFailed
+from jen1composer.training import hosts
 from jen1composer.training.checkpoint_folder import (
     NoCheckpoint,
     absolute,
     half_written,
     newest_whole,
     one_line,
-    opened,
     permanent_steps,
-    readable,
-    warn_skipped,
+    read_newest,
+    reading,
 )
 from jen1composer.training.checkpoint_manifest import write_manifest
 from jen1composer.training.state import TrainState
@@ -98,26 +98,40 @@ class Checkpoints:
         Raises BadInput where there are some and all are damaged.
         """
         steps = self._manager.all_steps()
-        return newest_whole(self._folder, steps)[0] if steps else None
+        return newest_whole(self._folder, steps, lambda step: None).step if steps else None
 
     def restore(self, abstract: TrainState) -> TrainState:
         """The newest whole checkpoint, placed as `abstract` says (shapes, dtypes and shardings).
 
-        Damaged ones that are newer are renamed to damaged-STEP, out of the way of what follows.
-        Raises BadInput where it was written under another identity, and where none is whole.
+        Where one host cannot read its part all turn to the one before. Damaged ones that are newer
+        are renamed to damaged-STEP, out of the way of what follows.
+
+        Raises BadInput where it was written under another identity, and where none is whole;
+        RunFailed where it is not the one whose `data` this run was made for.
         """
-        step, damaged = newest_whole(self._folder, self._manager.all_steps())
-        warn_skipped(self._folder, step, damaged)
-        with readable(self._folder, step):
-            meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-        saved, given = meta['meta']['identity'], self._meta['identity']
-        check_identity(self._folder, saved, given, self._may_change)
-        with readable(self._folder, step):
-            restored = self._manager.restore(
-                step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+
+        def read(step: int) -> tuple[Any, TrainState]:
+            meta_alone = ocp.args.Composite(meta=ocp.args.JsonRestore())
+            meta = manager.restore(step, args=meta_alone)['meta']
+            given = self._meta['identity']
+            check_identity(self._folder, meta['identity'], given, self._may_change)
+            state_alone = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+            return meta.get('data'), manager.restore(step, args=state_alone)['state']
+
+        with reading(self._folder) as manager:
+            steps = self._manager.all_steps()
+            found = newest_whole(self._folder, steps, read, agree=hosts.all_agree)
+        data, state = found.value
+        # Whoever made this run has gone by what the newest says of its data, if that can be read.
+        elsewhere = bool(found.damaged) and read_meta(self._folder).step != found.step
+        self._set_aside(found.damaged)
+        if elsewhere and data != self._meta['data']:
+            aside = ', '.join(f'damaged-{step}' for step in found.damaged)
+            raise RunFailed(
+                f'{self._folder}: what could not be read was set aside ({aside}); start the same '
+                f'command again, it goes on from step {found.step}'
             )
-        self._set_aside(damaged)
-        return restored['state']
+        return state
 
     def due(self) -> bool:
         """Whether to save by the clock; raises RunFailed where the save before went wrong."""
@@ -216,13 +230,16 @@ def restore_ema(folder: epath.PathLike, step: int | None = None) -> tuple[Any, i
     That of `step`, else the newest whole one. Nothing else is read, and no device or mesh need be
     there that wrote it. Raises BadInput where there is no checkpoint, or none is whole.
     """
-    with opened(folder, step) as (manager, step), readable(folder, step):
+
+    def read(manager: ocp.CheckpointManager, step: int) -> Any:
         saved = manager.item_metadata(step)['state'].tree['ema']
         target = {'ema': jax.tree.map(lambda _: 0, saved)}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), target)
         ema_alone = ocp.args.PyTreeRestore(item=target, restore_args=as_numpy, partial_restore=True)
-        restored = manager.restore(step, args=ocp.args.Composite(state=ema_alone))
-    return restored['state']['ema'], step
+        return manager.restore(step, args=ocp.args.Composite(state=ema_alone))['state']['ema']
+
+    found = read_newest(folder, read, step)
+    return found.value, found.step
 
 
 def read_meta(folder: epath.PathLike, step: int | None = None) -> Meta:
@@ -230,10 +247,13 @@ def read_meta(folder: epath.PathLike, step: int | None = None) -> Meta:
 
     Raises BadInput where there is no checkpoint, or none is whole.
     """
-    with opened(folder, step) as (manager, step), readable(folder, step):
-        restored = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-    meta = restored['meta']
-    return Meta(step=step, identity=meta['identity'], data=meta.get('data'))
+
+    def read(manager: ocp.CheckpointManager, step: int) -> Meta:
+        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+        meta = manager.restore(step, args=args)['meta']
+        return Meta(step=step, identity=meta['identity'], data=meta.get('data'))
+
+    return read_newest(folder, read, step).value
 
 
 def refuse_other_run(

@@ -2,6 +2,7 @@
 
 (1) saved is by the clock of host 0
 (2) stopped is by the signal of any host; of two signals SIGTERM wins, being the larger number
+(3) a checkpoint is whole if every host can read its part
 
 A clock or a signal that only one host sees would leave the others waiting in a collective for ever.
 """
@@ -28,6 +29,14 @@ def agree(save: bool, signal_number: int) -> tuple[bool, int]:
 def decided(told: np.ndarray) -> tuple[bool, int]:
     """(1) and (2) from what each host told, `[host, 2]`."""
     return bool(told[0, 0]), int(told[:, 1].max())
+
+
+def all_agree(mine: bool) -> bool:
+    """(3): whether it is so on every host; a collective where there are several."""
+    if jax.process_count() == 1:
+        return mine
+    with jax.transfer_guard('allow'):
+        return bool(multihost_utils.process_allgather(np.asarray([mine])).all())
 
 
 def fetch(tree: Any) -> Any:
