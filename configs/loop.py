@@ -14,8 +14,8 @@ def common_loop() -> ConfigDict:
     loop.prefetch = True  # the next batch is placed on the devices while a step runs
     loop.writers = ''  # beside metrics.jsonl: 'tensorboard,wandb'
     loop.watchdog_s = 1800.0  # stacks.txt says where it hangs if no step ends; 0: never
-    loop.profile_from = 0  # step
+    loop.profile_from = 0  # step; at the earliest the third one of a start
     loop.profile_steps = 0  # into profile/; 0: none, but 5 on SIGUSR1
     loop.dump_hlo = False  # the compiled step, to hlo.txt
-    loop.synthetic_batches = False  # one batch again and again, to time steps alone
+    loop.synthetic_batches = False  # one batch again and again, to time steps; saves nothing
     return loop
