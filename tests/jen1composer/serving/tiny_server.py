@@ -13,8 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable
 
-import jax
-
 from jen1composer.generation.composer import Composer, Composition
 from jen1composer.generation.request import Request
 from jen1composer.serving import server
@@ -23,6 +21,7 @@ from jen1composer.serving.limits import Limits
 from jen1composer.serving.metrics import Metrics
 from jen1composer.serving.service import Service
 from jen1composer.serving.store import Store
+from launch import command
 from tests.jen1composer import tiny_composer
 
 
@@ -51,7 +50,7 @@ class OneByOne:
 
 
 def main() -> None:
-    jax.config.update('jax_platforms', 'cpu')
+    command.use_compilation_cache()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--port', type=int, default=8123)
     parser.add_argument('--host', default='127.0.0.1')
