@@ -25,7 +25,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jen1composer.diffusion.batch import Array, Task, Text
 from jen1composer.diffusion.corruption import corrupt, is_shown, shown_latents
@@ -75,9 +74,8 @@ class State:
 
     @staticmethod
     def empty(shape: tuple[int, ...]) -> 'State':
-        x = np.zeros(shape, np.float32)
-        log_ratio = np.full(shape[:2], -np.inf, np.float32)
-        return State(x=x, solver=SolverState(x0=np.zeros_like(x), log_ratio=log_ratio))
+        x = jnp.zeros(shape)
+        return State(x=x, solver=initial_solver_state(x))
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'diffusion', 'stepper'))

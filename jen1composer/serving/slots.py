@@ -136,7 +136,7 @@ class Slots:
         if self._seated is None:
             self._seated = jax.device_put(_seated(self._seats))
         seated = self._seated
-        state = self._state or jax.device_put(State.empty(seated.clean.shape))
+        state = self._state or State.empty(seated.clean.shape)
         self._state = jax.block_until_ready(self._run(state, seated, _now(self._seats)))
         for work in self.works:
             work.number += 1

@@ -85,7 +85,8 @@ def test_the_same_seed_is_the_same_music_whatever_else_is_there_and_that_of_comp
         together = compose_all(engine, [asked[k] for k in order])
         for k, piece in zip(order, together, strict=True):
             assert_equal(piece, alone[k])
-    for one, piece in zip(asked, alone, strict=True):
+    for k in (3, 5, 7, 8):  # a program for each compiles
+        one, piece = asked[k], alone[k]
         reference = composer.compose(one)
         for name, take in piece.takes.items():
             assert snr_db(reference.takes[name].audio, take.audio) > 80
@@ -110,27 +111,29 @@ def test_one_program_serves_every_guidance_prompt_length_and_number_of_steps(com
     assert slot_step.step._cache_size() == 1
 
 
-def test_rows_join_and_leave_between_steps_and_progress_counts_all_steps(engine):
-    """A short request that comes while a long one is made ends long before it."""
-    long = request(prompt='', num_steps=300, seconds=0.01)
-    joined, seen = threading.Event(), []
-
-    def on_progress(progress):
-        seen.append(progress)
-        if progress.done == 10:
-            joined.set()
-
+def test_rows_join_and_leave_between_steps(engine):
+    """One that comes while a long one is made does not wait for its end."""
+    begun, enough = threading.Event(), threading.Event()
+    long = request(prompt='', num_steps=100_000, seconds=0.01)
     with concurrent.futures.ThreadPoolExecutor() as threads:
-        future = threads.submit(engine.compose, long, on_progress=on_progress)
-        assert joined.wait(60)
-        engine.compose(request(prompt='', num_steps=2, seconds=0.01))
-        at = len(seen)
-        future.result()
-    assert at < len(seen) == 301
-    assert [progress.done for progress in seen] == list(range(301))
-    assert {progress.total for progress in seen} == {300}
-    assert seen[0].left_s is None
-    assert seen[-1].left_s == 0.0
+        future = threads.submit(
+            engine.compose, long, cancelled=enough, on_progress=lambda _: begun.set()
+        )
+        assert begun.wait(60)
+        for seed in range(3):
+            engine.compose(request(seed=seed, num_steps=2))
+        assert not future.done()
+        enough.set()
+        with pytest.raises(Cancelled):
+            future.result(60)
+
+
+def test_progress_counts_every_step_and_says_what_is_left(engine):
+    seen = []
+    engine.compose(request(num_steps=20, seconds=0.01), on_progress=seen.append)
+    assert [progress.done for progress in seen] == list(range(21))
+    assert {progress.total for progress in seen} == {20}
+    assert (seen[0].left_s, seen[-1].left_s) == (None, 0.0)
     assert all(progress.left_s > 0 for progress in seen[2:-1])
 
 
