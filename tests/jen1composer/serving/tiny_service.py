@@ -14,11 +14,11 @@ from jen1composer.generation.composer import Composition, Take
 from jen1composer.generation.parts import make_parts
 from jen1composer.generation.request import Request
 from jen1composer.serving import server
+from jen1composer.serving.engine import StepProgress
 from jen1composer.serving.limits import Limits
 from jen1composer.serving.service import Service
 from jen1composer.serving.store import Store
 from jen1composer.tracks import SAMPLE_RATE, TRACKS, Role
-from tests.jen1composer.serving.tiny_server import StepProgress
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -31,7 +31,7 @@ class Noise:
 
     def __call__(self, request: Request, *, cancelled: Any, on_progress: Any) -> Composition:
         self.calls += 1
-        on_progress(StepProgress(1, 2, 1.0))
+        on_progress(StepProgress(done=1, total=2, left_s=1.0))
         while not self.open.wait(0.01):
             cancelled.check()
         if self.error:
