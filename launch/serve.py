@@ -77,6 +77,8 @@ def main(argv: list[str]) -> None:
         work = service.Service(
             composer=composer, compose=engine.compose, store=store, limits=limits
         )
+        work.metrics.watch('rows_running', 'Rows in the batch', lambda: engine.load.running)
+        work.metrics.watch('rows_waiting', 'Rows that wait', lambda: engine.load.waiting)
         app = server.make_app(work, token=token)
         server.serve(
             app,
