@@ -113,10 +113,10 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 def line(row: dict[str, Any]) -> str:
     memory = row['memory_mib']
+    times = ', '.join(f'{name.upper()} {row[f"{name}_s"]:.2f} s' for name in ('p50', 'p95', 'p99'))
     return (
-        f'{row["clients"]:3} clients: {row["a_minute"]:7.1f} pieces a minute, '
-        f'P50 {row["p50_s"]:.2f} s, P95 {row["p95_s"]:.2f} s, P99 {row["p99_s"]:.2f} s, queue full {row["queue_full"]}, '
-        f'memory {memory[0]} to {memory[-1]} MiB, {row["ends"]}'
+        f'{row["clients"]:3} clients: {row["a_minute"]:7.1f} pieces a minute, {times}, '
+        f'queue full {row["queue_full"]}, memory {memory[0]} to {memory[-1]} MiB, {row["ends"]}'
     )
 
 
