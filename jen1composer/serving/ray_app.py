@@ -9,29 +9,35 @@ makes it. Where a maker dies its requests are begun again by another: that is no
 
 import asyncio
 import dataclasses
+import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
-from ray.exceptions import RayActorError, RayTaskError
 
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.generation.composer import Composer, Composition
 from jen1composer.generation.request import Request
 from jen1composer.serving import server
 from jen1composer.serving.engine import Engine, StepProgress
-from jen1composer.serving.jobs import Flag, Stopped
+from jen1composer.serving.jobs import Flag
 from jen1composer.serving.limits import Limits
 from jen1composer.serving.service import Service
 from jen1composer.serving.store import Store
 
 APP, MAKER = 'jen1composer', 'Maker'
 LOOK_S = 0.25  # between two looks of a maker at whether it is still wanted
+SILENT_S = 30.0  # after which a maker, who says something every LOOK_S, is taken for lost
 ATTEMPTS = 3
+
+
+class Lost(Exception):
+    """The maker of a request is not there any more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,22 +98,30 @@ class Remote:
     def __call__(
         self, request: Request, *, cancelled: Flag, on_progress: Callable[[StepProgress], None]
     ) -> Composition:
-        for attempt in range(ATTEMPTS):
+        for _ in range(ATTEMPTS):
             try:
                 return self._compose(request, cancelled, on_progress)
-            except RayActorError:
-                if attempt + 1 == ATTEMPTS:
-                    raise
-        raise AssertionError  # the last attempt returns or raises
+            except Lost:
+                continue
+        raise RunFailed(f'{ATTEMPTS} makers were lost while they made this')
 
     def _compose(
         self, request: Request, cancelled: Flag, on_progress: Callable[[StepProgress], None]
     ) -> Composition:
         stream = self.makers.options(stream=True).compose.remote(request)
+        said: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        threading.Thread(target=_listen, args=(stream, said), daemon=True).start()
         try:
-            for news in stream:
-                if cancelled.is_set():
-                    raise Stopped
+            heard_at = time.monotonic()
+            while True:
+                cancelled.check()
+                try:
+                    news = said.get(timeout=LOOK_S)
+                except queue.Empty:
+                    if time.monotonic() - heard_at > SILENT_S:
+                        raise Lost from None
+                    continue
+                heard_at = time.monotonic()
                 if isinstance(news, StepProgress):
                     on_progress(news)
                 elif isinstance(news, Ended):
@@ -115,11 +129,20 @@ class Remote:
                         raise news.error
                     assert news.composition is not None
                     return news.composition
-        except RayTaskError as error:
-            raise RunFailed('a maker failed; its log says why') from error
+                elif isinstance(news, BaseException):
+                    logging.warning('a maker was lost: %s', type(news).__name__)
+                    raise Lost
         finally:
             stream.cancel()  # after its end that is nothing
-        raise RunFailed('a maker ended without a word')
+
+
+def _listen(stream: Any, said: 'queue.SimpleQueue[Any]') -> None:
+    """Passes on what comes, and how it ends; a stream of a maker that died may never end."""
+    try:
+        for news in stream:
+            said.put(news)
+    except BaseException as error:
+        said.put(error)
 
 
 def make_application(
