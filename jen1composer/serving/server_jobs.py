@@ -50,6 +50,7 @@ class JobJson(BaseModel):
     error: str | None
     session: str | None
     tracks: list[str]
+    warnings: dict[str, list[str]]
 
 
 def router(service: Service) -> APIRouter:

@@ -27,6 +27,7 @@ class Noise:
 
     open: threading.Event = dataclasses.field(default_factory=threading.Event)
     error: Exception | None = None
+    level: float = 0.1
     calls: int = 0
 
     def __call__(self, request: Request, *, cancelled: Any, on_progress: Any) -> Composition:
@@ -43,7 +44,7 @@ class Noise:
                 continue
             audio, rng = part.audio, np.random.default_rng(request.seed + number)
             if part.holes:
-                audio = 0.1 * rng.standard_normal((num_samples, 2)).astype(np.float32)
+                audio = self.level * rng.standard_normal((num_samples, 2)).astype(np.float32)
             assert audio is not None
             latents = np.zeros((1, 1), np.float32)
             takes[TRACKS[number]] = Take(
