@@ -127,7 +127,7 @@ def verify(folder: epath.Path) -> list[str]:
 
 def sha256(path: epath.Path) -> str:
     with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()  # type: ignore[arg-type]
+        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def read_config(path: epath.Path) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class Model:
         Args:
             prompt: words for it.
             targets: tracks to make; if none is named, all that are not given.
-            given: tracks to go by, [sample, 2], at least as long as the piece; returned as they are.
+            given: tracks to go by, [sample, 2], as long as the piece or longer; returned as is.
             seconds: its length; by default that of a window.
             seed: decides all noise.
             steps: of the sampler.
@@ -189,13 +189,12 @@ class Model:
         clean = np.zeros((1, len(self.tracks), spec['window_frames'], channels), np.float32)
         for name, audio in given.items():
             if audio.ndim != 2 or audio.shape[1] != 2 or len(audio) < length:
-                raise Refused(
-                    f'given {name!r}: shape {audio.shape}; allowed is [sample, 2], at least {length}'
-                )
+                allowed = f'[sample, 2] with {length} samples or more'
+                raise Refused(f'given {name!r}: shape {audio.shape}; allowed is {allowed}')
             rest = self.window_samples - length
             sound = np.pad(audio[:length], ((0, rest), (0, 0)), mode='symmetric')
             latents = self.run('encode', sound=np.float32(sound)[None])['latents']
-            clean[0, self.tracks.index(name)] = np.asarray(latents)[0]
+            clean[:, self.tracks.index(name)] = latents
         return clean
 
     def _words(self, prompt: str, roles: np.ndarray) -> dict[str, np.ndarray]:
@@ -274,9 +273,8 @@ def read_program(path: pathlib.Path, convention: int) -> export.Exported:
     least = export.minimum_supported_calling_convention_version
     most = export.maximum_supported_calling_convention_version
     if not least <= convention <= most:
-        raise Refused(
-            f'{path}: calling convention {convention}; JAX {jax.__version__} allows {least} to {most}'
-        )
+        allowed = f'{least} to {most} with JAX {jax.__version__}'
+        raise Refused(f'{path}: calling convention {convention}; allowed are {allowed}')
     exported = export.deserialize(bytearray(path.read_bytes()))
     platform = export.default_export_platform()
     if platform not in exported.platforms:

@@ -32,6 +32,8 @@ from jen1composer.generation.export_folder import (
 )
 from jen1composer.generation.weight_formats import FORMATS, pack
 from jen1composer.serving.programs import SAMPLER, programs, unet_arrays
+from jen1composer.serving.saved_model import FOLDER as SAVED_MODEL
+from jen1composer.serving.saved_model import require_packages, write_saved_model
 
 RUNTIME = 'compose.py'  # the module beside this one, which imports nothing of this package
 CARD = 'README.md'
@@ -43,9 +45,10 @@ def write_export(
     out: epath.PathLike,
     composer: Composer,
     *,
-    card: str,
+    card: Callable[[Mapping[str, int]], str],
     variants: Sequence[str] = (),
     embed_text_encoder: bool = False,
+    saved_model: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, int]:
     """Writes the folder `out` and returns the sizes of its files in bytes.
@@ -53,42 +56,48 @@ def write_export(
     Args:
         out: a folder that is not there yet, is empty, or is an export, which is replaced.
         composer: what to write.
-        card: README.md.
+        card: makes README.md of the sizes of the other files, in bytes by name.
         variants: of `weight_formats.FORMATS`, beside float32.
         embed_text_encoder: whether its weights and its program are in the folder.
+        saved_model: whether there is a folder savedmodel/ too, see `serving.saved_model`.
         progress: called with the number of files done and of all.
 
     Raises:
-        BadInput: for another `out`, or an unknown variant.
+        BadInput: for another `out`, an unknown variant, or where packages are missing.
     """
     out = epath.Path(out)
     check_out(out)
     for form in variants:
         require(form in FORMATS, '--variants', form, f'are {", ".join(FORMATS)}')
     forms = ('float32', *(form for form in FORMATS[1:] if form in variants))
+    if saved_model:
+        require_packages()
     made = {
         name: program.export()
         for name, program in programs(composer, text=embed_text_encoder).items()
     }
-    files = _files(composer, made, card, forms, embed_text_encoder)
+    files = _files(composer, made, forms, embed_text_encoder)
+    total = len(files) + saved_model
     aside = out.with_name(f'{out.name}.{os.getpid()}.aside')
     (aside / 'programs').mkdir(parents=True)
     try:
-        sums = []
         for number, (name, content) in enumerate(files.items()):
-            progress(number, len(files))
+            progress(number, total)
             (aside / name).write_bytes(content())
-            sums.append(f'{sha256(aside / name)}  {name}\n')
+        if saved_model:
+            progress(len(files), total)
+            write_saved_model(aside / SAVED_MODEL, composer, text=embed_text_encoder)
+        (aside / CARD).write_text(card(_sizes(aside)))
+        sums = [f'{sha256(aside / name)}  {name}\n' for name in _sizes(aside)]
         (aside / SUMS).write_text(''.join(sums))
-        sizes = {name: (aside / name).stat().length for name in (*files, SUMS)}
         if out.exists():
             out.rmtree()
         aside.rename(out)
     except BaseException:
         aside.rmtree(missing_ok=True)
         raise
-    progress(len(files), len(files))
-    return sizes
+    progress(total, total)
+    return _sizes(out)
 
 
 def check_out(out: epath.Path) -> None:
@@ -102,10 +111,16 @@ def model_arrays(composer: Composer) -> dict[str, np.ndarray]:
     return unet_arrays(composer) | composer.codec.arrays
 
 
+def _sizes(folder: epath.Path) -> dict[str, int]:
+    """The bytes of every file, by path in the folder."""
+    root = len(folder.parts)
+    found = {'/'.join(path.parts[root:]): path for path in folder.rglob('*') if path.is_file()}
+    return {name: found[name].stat().length for name in sorted(found)}
+
+
 def _files(
     composer: Composer,
     made: Mapping[str, export.Exported],
-    card: str,
     forms: Sequence[str],
     embedded: bool,
 ) -> dict[str, Callable[[], bytes]]:
@@ -116,7 +131,6 @@ def _files(
     runtime = epath.Path(__file__).with_name(RUNTIME)
     files: dict[str, Callable[[], bytes]] = {
         CONFIG: config.encode,
-        CARD: card.encode,
         RUNTIME: runtime.read_bytes,
         TOKENIZER: lambda: text.tokenizer.to_str().encode(),
     }

@@ -3,7 +3,7 @@
 A program is a function of (weights, inputs) -> outputs, each a dict of arrays; weights by the names
 in `model.safetensors`, so they are stored once for all programs:
 
-(1) start    seed, window, clean, roles, times  -> x         noise as the seed has it, see `sampling`
+(1) start    seed, window, clean, times -> x                 noise as in `generation.sampling`
 (2) step     x at times `now` -> x at `next`                 DPM-Solver++ 2M, without guidance
     guided_step                                              the same, guided on the prompt
 (3) encode   sound [row, sample, 2]     -> white latents [row, frame, channel]
