@@ -186,7 +186,7 @@ class Model:
         """Latents of what is given, zeros elsewhere, [1, track, frame, channel]."""
         spec = self.config['composer']
         channels = spec['model']['latent_channels']
-        clean = np.zeros((1, len(self.tracks), spec['window_frames'], channels), np.float32)
+        clean: Any = np.zeros((1, len(self.tracks), spec['window_frames'], channels), np.float32)
         for name, audio in given.items():
             if audio.ndim != 2 or audio.shape[1] != 2 or len(audio) < length:
                 allowed = f'[sample, 2] with {length} samples or more'

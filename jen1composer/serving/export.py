@@ -111,11 +111,13 @@ def model_arrays(composer: Composer) -> dict[str, np.ndarray]:
     return unet_arrays(composer) | composer.codec.arrays
 
 
-def _sizes(folder: epath.Path) -> dict[str, int]:
+def _sizes(folder: epath.Path, prefix: str = '') -> dict[str, int]:
     """The bytes of every file, by path in the folder."""
-    root = len(folder.parts)
-    found = {'/'.join(path.parts[root:]): path for path in folder.rglob('*') if path.is_file()}
-    return {name: found[name].stat().length for name in sorted(found)}
+    sizes: dict[str, int] = {}
+    for path in sorted(folder.iterdir()):
+        name = prefix + path.name
+        sizes |= _sizes(path, f'{name}/') if path.is_dir() else {name: path.stat().length}
+    return sizes
 
 
 def _files(
