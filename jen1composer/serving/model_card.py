@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jen1composer.generation.composer import Composer
 from jen1composer.serving.weight_quality import Loss
 from jen1composer.tracks import SAMPLE_RATE
@@ -123,7 +125,11 @@ def _quality(facts: Facts) -> str:
     if not validated:
         return f'## Measured quality\n\n{UNKNOWN.capitalize()}: it has no validation.\n'
     last = validated[-1]
-    values = {key: f'{last[key]}' for key in sorted(last) if key.startswith('validation_loss')}
+    values = {
+        key: ', '.join(f'{value:.3f}' for value in np.atleast_1d(last[key]))
+        for key in sorted(last)
+        if key.startswith('validation_loss')
+    }
     said = (
         'Squared error of the prediction on songs that it was not trained on (1 is what '
         'predicting nothing gives on white latents), by kind of task, and for text by diffusion '
