@@ -130,6 +130,10 @@ class Model:
             raise Refused(f'seconds: {seconds}; allowed is more than 0, up to {longest / RATE:g}')
         if steps < 1:
             raise Refused(f'steps: {steps}; allowed is 1 or more')
+        if not 0 <= seed < 2**31:
+            raise Refused(f'seed: {seed}; allowed are 0 to {2**31 - 1}')
+        if any('\ud800' <= letter <= '\udfff' for letter in prompt):  # undecoded bytes
+            raise Refused(f'prompt: {prompt!r}; allowed is text in UTF-8')
         default = self.config['guidance']['beside_tracks' if given else 'free']
         scale = 1.0 if not prompt else default if guidance is None else guidance
 
@@ -186,14 +190,14 @@ class Model:
         """Latents of what is given, zeros elsewhere, [1, track, frame, channel]."""
         spec = self.config['composer']
         channels = spec['model']['latent_channels']
-        clean: Any = np.zeros((1, len(self.tracks), spec['window_frames'], channels), np.float32)
+        clean = np.zeros((1, len(self.tracks), spec['window_frames'], channels), np.float32)
         for name, audio in given.items():
             if audio.ndim != 2 or audio.shape[1] != 2 or len(audio) < length:
                 allowed = f'[sample, 2] with {length} samples or more'
                 raise Refused(f'given {name!r}: shape {audio.shape}; allowed is {allowed}')
             rest = self.window_samples - length
             sound = np.pad(audio[:length], ((0, rest), (0, 0)), mode='symmetric')
-            latents = self.run('encode', sound=np.float32(sound)[None])['latents']
+            latents = self.run('encode', sound=sound.astype(np.float32)[None])['latents']
             clean[:, self.tracks.index(name)] = latents
         return clean
 

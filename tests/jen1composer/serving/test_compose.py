@@ -10,12 +10,15 @@ import pytest
 import soundfile
 
 from jen1composer.diffusion.guidance import Branches
+from jen1composer.generation.composer import Composer
 from jen1composer.generation.request import Request
 from jen1composer.serving.compose import Model, Refused
 from jen1composer.serving.programs import step_function, unet_arrays
 from jen1composer.serving.weight_quality import relative_error, snr_db, step_inputs
 from jen1composer.tracks import TRACKS
-from tests.jen1composer import tiny_codec, tiny_composer
+from jen1composer.training.text import load_t5
+from tests import tiny
+from tests.jen1composer import t5_recording, tiny_codec, tiny_composer
 from tests.jen1composer.serving import exported
 
 STEPS = 6
@@ -148,6 +151,7 @@ def test_no_words_and_no_guidance_are_the_composers(composer, folder, seconds):
         ({'given': {'bass': np.zeros((5, 2))}}, r"given 'bass': shape \(5, 2\); allowed"),
         ({'given': {name: np.zeros((600, 2)) for name in TRACKS}}, 'no track is left to make'),
         ({'steps': 0}, 'steps: 0; allowed is 1'),
+        ({'seed': -1}, 'seed: -1; allowed are 0 to'),
         ({'seconds': 0}, 'seconds: 0; allowed is more than 0'),
     ],
 )
@@ -190,3 +194,27 @@ def test_other_versions_are_refused(folder, tmp_path, change, said):
     exported.sum_again(other)
     with pytest.raises(Refused, match=said):
         Model.load(other)
+
+
+def test_an_embedded_t5_says_the_same_words(composer, seconds, tmp_path):
+    text = load_t5(t5_recording.write_folder(tmp_path / 't5', 'gated'), max_tokens=12)
+    model = dataclasses.replace(composer.spec.model, text_width=text.width)
+    spec = dataclasses.replace(
+        composer.spec,
+        model=model,
+        max_tokens=text.max_tokens,
+        text_encoder=text.name,
+        text_fingerprint=text.fingerprint,
+    )
+    params = tiny.randomised(tiny.init_params(model), scale=0.05)
+    composer = dataclasses.replace(composer, spec=spec, params=params, text_encoder=text)
+    folder = exported.write(tmp_path / 'model', composer, embed_text_encoder=True)
+    shutil.rmtree(tmp_path / 't5')
+    read = Composer.load(folder)
+    for one, other in zip(read.text_encoder.encode(['a b']), text.encode(['a b']), strict=True):
+        np.testing.assert_array_equal(one, other)
+    request = Request(prompt='a b', seconds=seconds, num_steps=4, seed=2)
+    piece = read.compose(request)
+    np.testing.assert_array_equal(audio_of(piece), audio_of(composer.compose(request)))
+    found = Model.load(folder).compose('a b', steps=4, seed=2)
+    assert snr_db(np.stack([found[name] for name in TRACKS]), audio_of(piece)) > 80
