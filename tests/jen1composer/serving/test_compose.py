@@ -130,15 +130,16 @@ def test_one_program_is_for_any_batch_and_any_length(composer, folder):
     np.testing.assert_allclose(again, composer.codec.encode(sound[None])[0], atol=1e-4)
 
 
-def test_no_words_and_no_guidance_are_the_composers(composer, folder, seconds):
+def test_other_words_guidance_and_lengths_are_the_composers(composer, folder, seconds):
     model = Model.load(folder)
-    for prompt, guidance, asked in (
-        ('', None, {}),
-        ('rock', 1.0, {'text_guidance': 1.0}),
-        ('rock ' * 40, 2.5, {'text_guidance': 2.5}),  # more than are read
+    for prompt, guidance, length, asked in (
+        ('', None, seconds, {}),
+        ('rock', 1.0, seconds, {'text_guidance': 1.0}),
+        ('rock ' * 40, 2.5, seconds, {'text_guidance': 2.5}),  # more words than are read
+        ('rock', None, seconds - 0.0011, {}),  # the beginning of a window
     ):
-        found = model.compose(prompt, guidance=guidance, steps=4, seed=2)
-        request = Request(prompt=prompt, seconds=seconds, num_steps=4, seed=2, **asked)
+        found = model.compose(prompt, guidance=guidance, seconds=length, steps=4, seed=2)
+        request = Request(prompt=prompt, seconds=length, num_steps=4, seed=2, **asked)
         expected = audio_of(composer.compose(request))
         assert snr_db(np.stack([found[name] for name in TRACKS]), expected) > 80
 
