@@ -121,19 +121,16 @@ class Kinds:
         if kind == Kind.TEXT:
             return np.zeros((tracks, num_frames), bool)
         lengths = self.hidden_lengths(num_frames)
-        generator = stream(seed, index, 'span')
-        shared = generator.random() < self.shared_span
-        u_length, u_start = generator.random((2, tracks))  # each [track]
-        if shared:  # (4)
-            u_length, u_start = u_length[:1], u_start[:1]
-        length = lengths.start + np.floor(u_length * len(lengths))  # (3)
-        if kind == Kind.CONTINUATION:
+        u_shared, *u = stream(seed, index, 'span').random(1 + 2 * tracks).tolist()
+        visible = np.repeat(is_target[:, None], num_frames, axis=1)
+        for track in range(tracks):
+            place = 0 if u_shared < self.shared_span else track  # (4)
+            length = lengths.start + int(u[place] * len(lengths))  # (3)
             start = num_frames - length
-        else:
-            start = np.floor(u_start * (num_frames - length + 1))
-        frame = np.arange(num_frames)
-        hidden = (start[:, None] <= frame) & (frame < (start + length)[:, None])
-        return is_target[:, None] & ~hidden
+            if kind == Kind.INPAINTING:
+                start = int(u[tracks + place] * (start + 1))
+            visible[track, start : start + length] = False
+        return visible
 
     def _p_causal(self, kind: Kind) -> float:
         return {Kind.TEXT: self.p_causal, Kind.INPAINTING: 0.0, Kind.CONTINUATION: 1.0}[kind]

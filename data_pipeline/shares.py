@@ -44,5 +44,10 @@ def weights(shares: tuple[float, ...]) -> np.ndarray:
 
 def pick(weights: np.ndarray, u: float) -> int:
     """Equation (2), counted from 0; `weights` is `[share]`."""
-    last = np.flatnonzero(weights)[-1]
-    return int(np.searchsorted(np.cumsum(weights[:last]), u, side='right'))
+    chosen, cumulative = 0, 0.0
+    for k, weight in enumerate(weights.tolist()):  # a handful: faster than arrays of them
+        if weight:
+            chosen, cumulative = k, cumulative + weight
+            if u < cumulative:
+                break
+    return chosen
