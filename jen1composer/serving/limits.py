@@ -27,6 +27,7 @@ class Limits:
         workers: jobs that run at a time.
         sessions: sessions that are held.
         session_s: seconds of sound that all takes of a session may hold together.
+        history: steps of a session that can be undone; the oldest go.
         keep_jobs: finished jobs that are remembered, the newest; older ones are forgotten with
             their sound.
         attempts: times that a job is begun where the server was killed while it ran.
@@ -45,6 +46,7 @@ class Limits:
     workers: int = 8
     sessions: int = 1000
     session_s: float = 1800.0
+    history: int = 500
     keep_jobs: int = 200
     attempts: int = 2
     grace_s: float = 30.0

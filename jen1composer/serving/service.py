@@ -167,13 +167,14 @@ class Service:
                 action = dataclasses.replace(action, rate=upload[1])
             request = plan(session, action)
             if request is None:
-                after = apply(session, action)
+                after = self._trimmed(apply(session, action))
                 self._check(after)
                 save_session(self.store.session_folder(id), after)
                 self._put(id, after)
                 return None
             self.limits.check(request)
             self._check_room(session)
+            self.store.forget_jobs(self.limits.keep_jobs)
             roles = request.roles(self.tracks)
             made = [
                 name for name, role in zip(self.tracks, roles, strict=True) if role == Role.TARGET
@@ -224,7 +225,8 @@ class Service:
             action = action_from_json(job.body)
             request_of = plan(session, action)
             assert request_of is not None  # it was one when the job was queued, and nothing changed
-            session = apply(session, action, self._made(request_of, flag, progress))
+            composition = self._made(request_of, flag, progress)
+            session = self._trimmed(apply(session, action, composition))
         with self._lock(job.session):
             save_session(self.store.session_folder(job.session), session)
             self._put(job.session, session, job=job.id)
@@ -255,6 +257,18 @@ class Service:
             while len(self._open) > OPEN_SESSIONS:
                 self._open.popitem(last=False)
         return session
+
+    def _trimmed(self, session: Session) -> Session:
+        """The session without the oldest of more steps than are kept."""
+        gone = len(session.pieces) - 1 - self.limits.history
+        if gone <= 0 or session.at < gone:
+            return session
+        return dataclasses.replace(
+            session,
+            pieces=session.pieces[gone:],
+            asked=('{}', *session.asked[gone + 1 :]),
+            at=session.at - gone,
+        )
 
     def _check(self, session: Session) -> None:
         """Raises BadInput for a session that is larger than allowed."""

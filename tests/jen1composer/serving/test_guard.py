@@ -141,6 +141,21 @@ def test_a_take_that_came_out_wrong_is_said_to_be_so(tmp_path, composer, level, 
         assert found['warnings'] == expected
 
 
+def test_the_oldest_steps_of_a_session_go(tmp_path, composer):
+    with http(tmp_path, composer, noise(), limits=Limits(history=3)) as client:
+        session = client.post('/api/sessions').json()['id']
+
+        def act(**action):
+            return client.post(f'/api/sessions/{session}/actions', json=action).json()
+
+        for number in range(6):
+            state = act(do='set', prompt=f'prompt {number}')
+        assert (state['revision'], state['prompt']) == (6, 'prompt 5')
+        undone = [act(do='undo')['prompt'] for _ in range(3)]
+        assert undone == ['prompt 4', 'prompt 3', 'prompt 2']
+        assert act(do='undo')['field'] == 'undo'
+
+
 def test_there_is_room_for_so_many_sessions_of_such_length(tmp_path, composer):
     limits = Limits(sessions=2, session_s=5.0, seconds=10)
     with http(tmp_path, composer, noise(), limits=limits) as client:
