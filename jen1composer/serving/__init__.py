@@ -1,0 +1,1 @@
+"""Composing as a service: export, engine, server, page."""
