@@ -96,7 +96,7 @@ export class LaneView {
     this.#showHead(lane, blocked);
     this.#showTools(lane, take, blocked);
     tell($('.empty', root), making ? 'Being made…' : this.#emptiness(take, state));
-    tell($('.note', root), (take?.warnings ?? []).map(words.warning).join(' '));
+    this.#showNote(take, state, blocked);
     tell($('.error', root), state.errors[this.track] && words.plainly(state.errors[this.track]));
     this.waveform.select(this.span);
     this.#draw(take, state.session);
@@ -123,10 +123,12 @@ export class LaneView {
   #showTools(lane, take, blocked) {
     const { root, span } = this;
     const again = $('.again', root);
-    const said = span ? `Regenerate ${words.span(span)}` : 'Regenerate';
-    $('span', again).textContent = said;
+    $('span', again).textContent = span ? 'Regenerate part' : 'Regenerate';
     again.disabled = blocked || lane.kept || Boolean(span && !take);
-    again.title = lane.kept ? 'It is kept: open it first' : `${said} (R)`;
+    const what = span ? `Regenerate ${words.span(span)}` : 'Regenerate all of it';
+    again.title = lane.kept ? 'It is kept: open it first' : `${what} (R)`;
+    again.setAttribute('aria-label', span ? what : 'Regenerate');
+    root.classList.toggle('has-span', Boolean(span));
     $('.span-fields', root).hidden = !span;
     $('.select', root).hidden = Boolean(span);
     $('.select', root).disabled = !take;
@@ -158,6 +160,22 @@ export class LaneView {
     list.disabled = blocked;
   }
 
+  /** What is odd about a take, and what can be done about it. */
+  #showNote(take, { session, about }, blocked) {
+    const said = (take?.warnings ?? []).map(words.warning);
+    const end = take ? take.start_s + take.seconds : 0;
+    const isCut = take?.how === 'upload' && end > session.seconds + 0.01;
+    if (isCut) said.push(`Your sound lasts ${words.short(take.seconds)} s; the piece ends before.`);
+    const note = $('.note', this.root);
+    tell($('span', note), said.join(' '));
+    note.hidden = !said.length;
+    const lengthen = $('.lengthen', note);
+    lengthen.hidden = !isCut || end > about.limits.seconds;
+    lengthen.disabled = blocked;
+    lengthen.textContent = `Make the piece ${words.short(end)} s long`;
+    lengthen.onclick = () => this.studio.act({ do: 'set', seconds: end }, this.track);
+  }
+
   #emptiness(take, state) {
     if (state.busy.has(this.track) && !take) return 'One moment…';
     return take ? '' : 'No music yet. Generate, or drop a sound here.';
@@ -187,9 +205,9 @@ export class LaneView {
     }
   }
 
-  /** A line under what was made of this take, where the rest was there before. */
+  /** A line under what was made of this take, where the rest of it was there before. */
   #mark(take, seconds) {
-    const parts = take && take.how !== 'compose' ? take.made_s : [];
+    const parts = (take?.made_s ?? []).filter(([from, to]) => to - from < take.seconds - 0.01);
     const marks = parts.map(([from, to]) => {
       const mark = document.createElement('i');
       mark.style.left = `${(100 * Math.max(0, from)) / seconds}%`;
