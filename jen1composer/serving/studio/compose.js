@@ -16,6 +16,7 @@ export class ComposeForm {
   #longer = $('#longer');
   #shown = {}; // the session's values as the fields had them last
   #said = null; // the share of a job that was said last
+  #asking = false;
   #title = document.title;
 
   constructor(studio) {
@@ -39,14 +40,21 @@ export class ComposeForm {
 
   /** Asks for music: first what is written above becomes the session's, then the action is done. */
   async compose(action, place) {
+    if (this.#asking) return;
     const { steps, seed } = this.#form.elements;
     const more = { seed: seed.value === '' ? anySeed() : Number(seed.value) };
     if (steps.value !== '') more.steps = Number(steps.value);
-    if (await this.#settle(place)) await this.studio.act({ ...action, ...more }, place);
+    this.#asking = true;
+    try {
+      if (await this.#settle(place)) await this.studio.act({ ...action, ...more }, place);
+    } finally {
+      this.#asking = false;
+    }
   }
 
   /** Tells the server what was changed in the fields; whether that went well. */
   async #settle(place) {
+    await this.studio.settled;
     const { session } = this.studio.state;
     const changed = {};
     for (const name of SAID) {
@@ -72,12 +80,12 @@ export class ComposeForm {
     if (!about || !session) return;
     this.#fill(about, session);
     const open = session.lanes.filter((lane) => !lane.kept);
-    const working = Boolean(job) || state.busy.has('compose');
-    $('#generate').disabled = working || !open.length;
+    // Only a job makes it wait: leaving a field tells the server of it, just as a press begins
+    $('#generate').disabled = Boolean(job) || !open.length;
     tell($('#hint'), job ? '' : words.generates(session.lanes));
     this.#dots(session.lanes);
     for (const button of $$('button', this.#longer)) {
-      button.disabled = working || !session.lanes.some((lane) => lane.take);
+      button.disabled = Boolean(job) || !session.lanes.some((lane) => lane.take);
     }
     this.#showError(state.errors.compose, $('#compose-error'), this.#form);
     this.#showError(state.errors.longer, $('#longer-error'), this.#longer);

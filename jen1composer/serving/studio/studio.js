@@ -116,6 +116,11 @@ export class Studio {
     }, 250);
   }
 
+  /** Comes when all that was asked for is done, but for music. */
+  get settled() {
+    return this.#queue;
+  }
+
   select(track, span = null) {
     this.change({ selected: track, span: span && { track, from: span[0], to: span[1] } });
   }

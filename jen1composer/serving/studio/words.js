@@ -2,7 +2,7 @@
 
 const LABELS = {
   prompt: 'Prompt', tempo_bpm: 'Tempo', key: 'Key', seconds: 'Length', seed: 'Seed', steps: 'Steps',
-  file: 'The file', gain_db: 'Gain', spans: 'The selection', strength: 'Strength',
+  file: 'This file', gain_db: 'Gain', spans: 'The selection', strength: 'Strength',
 };
 
 /** An error as a sentence: fields by the names that the page gives them. */
