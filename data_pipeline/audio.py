@@ -26,6 +26,7 @@ from jen1composer.tracks import SAMPLE_RATE as RATE
 RATES = range(4_000, 384_001)
 FORMATS = ('.wav', '.flac', '.aif', '.aiff', '.ogg', '.mp3')
 MAX_DURATION_S = 1800.0  # A song is held in memory, all its stems at once.
+FINER_THAN_FLOAT32 = ('PCM_32', 'DOUBLE')
 STREAMED = 0xFFFFFFFF  # A WAV written to a pipe does not know its length.
 
 
@@ -89,8 +90,11 @@ def read_bytes(path: epath.PathLike) -> bytes:
         ) from error
 
 
-def decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
-    """Decodes a file in memory to (float32 `[sample, channel]`, rate); `name` is for errors."""
+def decode(data: bytes, name: str, *, exact: bool = False) -> tuple[np.ndarray, int]:
+    """Decodes a file in memory to (float32 `[sample, channel]`, rate); `name` is for errors.
+
+    Where `exact` and the file holds more than the 24 bits of float32, samples are float64.
+    """
     missing = missing_bytes(data)
     if missing:
         raise BadInput(f'{name}: cut off, {missing} bytes or more are missing; give the whole file')
@@ -101,7 +105,8 @@ def decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
                 raise BadInput(
                     f'{name}: {stated / rate:.0f} s long; allowed are up to {MAX_DURATION_S:.0f} s'
                 )
-            audio = file.read(dtype='float32', always_2d=True)
+            fine = exact and file.subtype in FINER_THAN_FLOAT32
+            audio = file.read(dtype='float64' if fine else 'float32', always_2d=True)
     except BadInput:
         raise
     except (soundfile.LibsndfileError, MemoryError, ValueError) as error:

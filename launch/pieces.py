@@ -13,9 +13,8 @@ from jen1composer.generation.composer import Composition, Take
 from jen1composer.generation.parts import Holes
 from jen1composer.generation.request import Request
 from jen1composer.generation.seams import fades
+from jen1composer.generation.soundness import SILENT_DB
 from jen1composer.tracks import SAMPLE_RATE
-
-SILENT_DB = -60.0
 
 
 def write_piece(

@@ -23,7 +23,7 @@ are traced and may differ from row to row. All branches are one batched evaluati
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -116,14 +116,30 @@ def guided(
         stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *inputs)
         full, *others = jnp.split(estimate(*stacked), len(inputs))
 
-        inside = (guidance.low[:, None] <= t) & (t <= guidance.high[:, None])  # [batch, track]
-        result = full
-        for scale, without in zip(scales, others, strict=True):  # (1)
-            pull = jnp.where(inside, scale[:, None] - 1, 0.0)
-            result = result + over_latents(pull) * (full - without)
-        return _gain(full, result, guidance.rescale, task) * result  # (2)
+        return combine(full, others, scales, t, task, guidance)
 
     return combined
+
+
+def combine(
+    full: jax.Array,
+    others: Sequence[jax.Array],
+    scales: Sequence[Array],
+    t: jax.Array,
+    task: Task,
+    guidance: Guidance,
+) -> jax.Array:
+    """Equations (1) and (2) of estimates [batch, track, frame, channel] at t [batch, track].
+
+    `others` are the estimates without one condition each, which has the scale [batch] in `scales`;
+    what is `full` itself is exactly as if it were not there.
+    """
+    inside = (guidance.low[:, None] <= t) & (t <= guidance.high[:, None])  # [batch, track]
+    result = full
+    for scale, without in zip(scales, others, strict=True):  # (1)
+        pull = jnp.where(inside, scale[:, None] - 1, 0.0)
+        result = result + over_latents(pull) * (full - without)
+    return _gain(full, result, guidance.rescale, task) * result  # (2)
 
 
 def _without(

@@ -52,7 +52,7 @@ class Stepper(Protocol):
 
 def initial_solver_state(x: jax.Array) -> SolverState:
     """No step before: the first one is of first order."""
-    return SolverState(x0=jnp.zeros_like(x), log_ratio=jnp.full(x.shape[:2], -jnp.inf))
+    return SolverState(x0=jnp.zeros_like(x), log_ratio=jnp.full(x.shape[:2], -jnp.inf, x.dtype))
 
 
 def time_grid(roles: jax.Array, num_steps: int, t_max: float = 1.0) -> jax.Array:

@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jen1composer.errors import BadInput, require
-from jen1composer.generation.request import Request
+from jen1composer.generation.request import MAX_SECONDS, Request
 from jen1composer.generation.words import check_key, check_tempo
 from jen1composer.tracks import SAMPLE_RATE
 
@@ -71,6 +71,10 @@ class Compose(Composed):
     tracks: tuple[str, ...] = ()
     strength: float = 1.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.strength <= 1, 'strength', self.strength, 'is 0 to 1')
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Regenerate(Composed):
@@ -98,7 +102,8 @@ class Continue(Composed):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(round(self.seconds * SAMPLE_RATE) > 0, 'seconds', self.seconds, 'are more than 0')
+        fits = 1 / SAMPLE_RATE <= self.seconds <= MAX_SECONDS
+        require(fits, 'seconds', self.seconds, f'are more than 0, up to {MAX_SECONDS:g}')
         require(self.side in SIDES, 'side', self.side, f'are {", ".join(SIDES)}')
 
 

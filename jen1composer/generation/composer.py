@@ -4,7 +4,7 @@ Sampling walks the training's types backwards:
 
 (1) given tracks, and what there is of those that are made, are encoded
 (2) the prompt and the task's prefix are turned into token states
-(3) window by window, what is not known is sampled (`long_form`, `sampling`)
+(3) window by window, what is not known is sampled (`long_form`, `rows`)
 (4) the targets are decoded, and joined to what is kept of them (`seams`)
 
 A given track is returned as it came, sample for sample.
@@ -18,22 +18,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from etils import epath
 
-from jen1composer.diffusion.batch import Task, Text
-from jen1composer.diffusion.samplers import time_grid
-from jen1composer.diffusion.solvers import make_sampler
+from jen1composer.diffusion.batch import Text
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.generation import long_form
 from jen1composer.generation.parts import Holes, Part, make_parts
 from jen1composer.generation.request import Request
-from jen1composer.generation.sampling import generate
-from jen1composer.generation.scales import make_guidance, scales
+from jen1composer.generation.rows import MakeRow, Row, make_windows, sample_row
+from jen1composer.generation.scales import scales
 from jen1composer.generation.seams import splice
-from jen1composer.models.unet import UNet
 from jen1composer.tracks import SAMPLE_RATE, Role, task_id, task_prefix
 from jen1composer.training.checkpoints import restore_ema
 from jen1composer.training.codec import Codec
@@ -113,7 +109,8 @@ class Composer:
         return Composer(spec=spec, params=params, step=step, codec=codec, text_encoder=text)
 
     @functools.cached_property
-    def _device_params(self) -> Any:
+    def device_params(self) -> Any:
+        """`params` where they are worked with."""
         return jax.device_put(self.params)
 
     @property
@@ -121,17 +118,31 @@ class Composer:
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
 
     def num_frames(self, seconds: float) -> int:
-        """Frames that cover `seconds`, rounded up to what the UNet takes."""
+        """Frames that cover `seconds`: at least a window, and what the UNet takes.
+
+        A piece shorter than a window is the beginning of one, so all windows have one shape.
+        """
         frames = -(-round(seconds * SAMPLE_RATE) // self.spec.hop_samples)
         factor = self.spec.model.total_factor
-        return -(-frames // factor) * factor
+        return max(self.spec.window_frames, -(-frames // factor) * factor)
 
-    def compose(self, request: Request, progress: Progress | None = None) -> Composition:
+    def make_row(self, row: Row) -> np.ndarray:
+        """Latents [track, frame, channel] of one row, which is a batch of its own."""
+        return sample_row(self.device_params, row, self.spec)
+
+    def compose(
+        self,
+        request: Request,
+        progress: Progress | None = None,
+        *,
+        make_row: MakeRow | None = None,
+    ) -> Composition:
         """Makes the tracks that `request` asks for.
 
         Args:
             request: what to make.
             progress: see `long_form.walk`.
+            make_row: samples a window; if not given, `self.make_row`.
 
         Raises:
             BadInput: where it cannot be made, naming the field.
@@ -147,7 +158,7 @@ class Composer:
             self._encode(parts, num_frames),  # (1)
             known,
             spec.window_frames,
-            self._sampler(request),  # (3)
+            self._maker(request, make_row or self.make_row),  # (3)
             progress,
         )
         takes = {
@@ -190,37 +201,13 @@ class Composer:
         assert audio is not None  # a marginal track has no take
         return Take(role=part.role, audio=audio, latents=latents, holes=part.holes)
 
-    def _sampler(self, request: Request) -> long_form.Make:
-        """What makes a window of the piece; all windows are one compiled program."""
-        spec = self.spec
-        roles = request.roles(spec.tracks)
-        text = self._text(request.prompt, roles)  # (2)
-        guidance = make_guidance(request, spec.tracks)
-        diffusion = spec.diffusion
-        start = min(request.strength, diffusion.prediction.t_max(diffusion.schedule))
-        row = np.array([roles], np.int32)  # [1, track]
-        times = time_grid(jnp.asarray(row), request.num_steps, start)
-        run = functools.partial(
-            generate,
-            self._device_params,
-            model=UNet(spec.model),
-            diffusion=diffusion,
-            branches=guidance.branches,
-            stepper=make_sampler(request.sampler, diffusion.schedule, {}),
-        )
-        seed = np.array([request.seed], np.uint32)
-        is_target = row[0] == Role.TARGET  # [track]
+    def _maker(self, request: Request, make_row: MakeRow) -> long_form.Make:
+        """What makes the windows of a request."""
+        text = self._text(request.prompt, request.roles(self.spec.tracks))  # (2)
+        window = make_windows(request, self.spec, text)
 
         def make(number: int, latents: np.ndarray, known: np.ndarray) -> np.ndarray:
-            may_be_causal = spec.model.spans and spec.causal  # else it would be a task never seen
-            causal = may_be_causal and long_form.is_continuation(known[is_target])
-            task = Task(
-                roles=row,
-                visible=(known & is_target[:, None])[None],
-                causal=np.array([causal], bool),
-            )
-            window = np.array([number], np.uint32)
-            return np.asarray(run(latents[None], task, text, seed, window, guidance, times))[0]
+            return make_row(window(number, latents, known))
 
         return make
 

@@ -137,7 +137,8 @@ def uploaded_take(audio: np.ndarray, about: About) -> LaneTake:
         raise BadInput(
             f'{name}: {about.rate} samples a second; allowed are {RATES[0]} to {RATES[1]}'
         )
-    heard = audio.astype(np.float32)
+    with np.errstate(over='ignore'):
+        heard = audio.astype(np.float32)
     if about.rate != SAMPLE_RATE:
         heard = soxr.resample(heard, about.rate, SAMPLE_RATE, quality='VHQ')
     if not len(heard):

@@ -114,7 +114,8 @@ def loudness(audio: np.ndarray) -> float | None:
     block_s = min(BLOCK_S, len(audio) / SAMPLE_RATE)
     if not audio.any():
         return None
-    lufs = pyloudnorm.Meter(SAMPLE_RATE, block_size=block_s).integrated_loudness(audio)
+    meter = pyloudnorm.Meter(SAMPLE_RATE, block_size=block_s)
+    lufs = meter.integrated_loudness(audio.astype(np.float64))
     return float(lufs) if math.isfinite(lufs) else None
 
 

@@ -14,6 +14,7 @@ All of it is frozen, and takes are shared between pieces. `session_steps` says w
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from jen1composer.generation.words import words
 from jen1composer.tracks import SAMPLE_RATE
 
 MAX_TRACKS = 8
+_TRACK = re.compile(r'(?!mix$)[\w-]+', re.ASCII)  # stems are files of these names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,8 +100,12 @@ class Session:
         key: str | None = None,
     ) -> 'Session':
         """An empty session; raises BadInput for what no piece can be."""
-        fits = 1 <= len(tracks) <= MAX_TRACKS and len(set(tracks)) == len(tracks) and all(tracks)
-        require(fits, 'tracks', list(tracks), f'are 1 to {MAX_TRACKS} different names')
+        fits = 1 <= len(tracks) <= MAX_TRACKS and len(set(tracks)) == len(tracks)
+        fits = fits and all(_TRACK.fullmatch(track) for track in tracks)
+        allowed = (
+            f'are 1 to {MAX_TRACKS} different names of letters, digits, _ and -, none of them mix'
+        )
+        require(fits, 'tracks', list(tracks), allowed)
         Set(prompt=prompt, seconds=seconds, tempo_bpm=tempo_bpm, key=key)  # refuses the others
         piece = Piece(
             lanes=tuple(Lane(track=track) for track in tracks),

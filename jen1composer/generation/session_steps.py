@@ -91,6 +91,9 @@ def apply(session: Session, action: Action, composition: Composition | None = No
 
     Raises BadInput, naming the field or the track, where the action cannot be done.
     """
+    request = plan(session, action)
+    if (request is None) != (composition is None):
+        raise ValueError('a composition is needed just where the plan is a request')
     match action:
         case Undo():
             return session.undo()
@@ -98,9 +101,6 @@ def apply(session: Session, action: Action, composition: Composition | None = No
             return session.redo()
     asked = json.dumps(action_to_json(action), sort_keys=True)
     if isinstance(action, Composed):
-        request = plan(session, action)
-        if (request is None) != (composition is None):
-            raise ValueError('a composition is needed just where the plan is a request')
         piece = _reframed(session.piece, action)
         if request is not None and composition is not None:
             piece = _with_takes(piece, request, composition, action, asked)

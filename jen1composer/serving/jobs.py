@@ -24,6 +24,7 @@ from jen1composer.serving.metrics import Metrics
 from jen1composer.serving.store import JobRow, Store
 
 CANCELLED, LATE, RETURNED = 'cancelled', 'late', 'returned'
+LAST_S = 5.0  # in which a job that is to stop does
 
 
 class QueueFull(Exception):
@@ -71,17 +72,17 @@ class Running:
 
     flag: Flag
     began: float
-    progress: float = 0.0
+    share: float = 0.0
+    left_s: float | None = None
 
-    @property
-    def left_s(self) -> float | None:
-        """Seconds to go, if the rest goes as what is done."""
-        if self.progress <= 0:
-            return None
-        return (time.monotonic() - self.began) * (1 - self.progress) / self.progress
+    def progress(self, share: float, left_s: float | None) -> None:
+        """Notes how much is done, and how long the rest takes as far as that is known."""
+        self.share = max(self.share, min(1.0, share))
+        self.left_s = left_s
 
 
-Run = Callable[[JobRow, Flag, Callable[[float], None]], None]  # does a job and stores its result
+Progress = Callable[[float, float | None], None]  # share that is done, seconds left
+Run = Callable[[JobRow, Flag, Progress], None]  # does a job and stores its result
 
 
 class Jobs:
@@ -98,7 +99,7 @@ class Jobs:
         self._running: dict[str, Running] = {}
         self._recent: collections.deque[float] = collections.deque([5.0], maxlen=32)  # s a job
         self._stopping = False
-        self._threads: list[threading.Thread] = []
+        self._until = 0.0
 
     def __enter__(self) -> 'Jobs':
         for job in self._store.unfinished_jobs():
@@ -109,9 +110,7 @@ class Jobs:
                 self._store.requeue_job(job.id)
                 self._queue.append(job.id)
         for number in range(self._limits.workers):
-            thread = threading.Thread(target=self._work, name=f'job-{number}', daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            threading.Thread(target=self._work, name=f'job-{number}', daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,7 +164,7 @@ class Jobs:
         """The job as clients see it."""
         running = self._running.get(job.id)
         live = running is not None and job.state == 'running'
-        progress = running.progress if live and running else float(job.state == 'done')
+        progress = running.share if live and running else float(job.state == 'done')
         left_s = running.left_s if live and running else None
         return {
             'id': job.id,
@@ -180,18 +179,19 @@ class Jobs:
     def drain(self, grace_s: float) -> None:
         """Takes nothing new, gives what runs so long to finish, and returns the rest to the queue.
 
-        What is returned is on disk and begun again at the next start.
+        What is returned is on disk and begun again at the next start. The first call says how long.
         """
         with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        until = time.monotonic() + grace_s
-        while self._running and time.monotonic() < until:
-            time.sleep(0.02)
-        for running in list(self._running.values()):
-            running.flag.set(RETURNED)
-        for thread in self._threads:
-            thread.join(timeout=5.0)
+            if not self._stopping:
+                self._stopping = True
+                self._until = time.monotonic() + grace_s
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._running, self._until - time.monotonic())
+            for running in self._running.values():
+                running.flag.set(RETURNED)
+            self._changed.wait_for(lambda: not self._running, LAST_S)
+            for job in self._running:  # it does not look at its flag
+                self._store.return_job(job)
 
     def _retry_after_s(self) -> int:
         mean_s = sum(self._recent) / len(self._recent)
@@ -214,17 +214,14 @@ class Jobs:
             finally:
                 with self._changed:
                     del self._running[job_id]
+                    self._changed.notify_all()
 
     def _do(self, job_id: str, running: Running) -> None:
         """Does one job; whatever happens in it, it ends in a state that says so."""
         flag = running.flag
-
-        def progress(share: float) -> None:
-            running.progress = max(running.progress, min(1.0, share))
-
         try:
             job = self._store.begin_job(job_id)
-            self._run(job, flag, progress)
+            self._run(job, flag, running.progress)
         except Exception as error:
             if flag.reason == RETURNED:
                 self._store.return_job(job_id)

@@ -14,26 +14,37 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        here = {'registry': self.registry, 'namespace': 'jen1composer'}
+        here = self.registry
         self.requests = Counter(
-            'http_requests', 'Requests answered', ['method', 'route', 'status'], **here
+            'jen1composer_http_requests',
+            'Requests answered',
+            ['method', 'route', 'status'],
+            registry=here,
         )
         self.request_seconds = Histogram(
-            'http_request_seconds', 'Time to answer', ['route'], buckets=SECONDS, **here
+            'jen1composer_http_request_seconds',
+            'Time to answer',
+            ['route'],
+            buckets=SECONDS,
+            registry=here,
         )
-        self.jobs = Counter('jobs', 'Jobs ended, by how', ['state'], **here)
+        self.jobs = Counter('jen1composer_jobs', 'Jobs ended, by how', ['state'], registry=here)
         self.job_seconds = Histogram(
-            'job_seconds', 'Time that finished jobs ran', buckets=SECONDS, **here
+            'jen1composer_job_seconds',
+            'Time that finished jobs ran',
+            buckets=SECONDS,
+            registry=here,
         )
         self.audio_seconds = Counter(
-            'audio_seconds', 'Seconds of tracks composed, each track counted', **here
+            'jen1composer_audio_seconds',
+            'Seconds of tracks composed, each track counted',
+            registry=here,
         )
-        self._gauges = here
         self.watch('memory_peak_bytes', 'Most memory held since the start', peak_memory_bytes)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
         """A gauge that is read when it is asked for."""
-        Gauge(name, text, **self._gauges).set_function(value)
+        Gauge(f'jen1composer_{name}', text, registry=self.registry).set_function(value)
 
 
 def peak_memory_bytes() -> float:

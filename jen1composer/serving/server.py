@@ -9,9 +9,10 @@ returned to the queue on disk where it takes too long, see `jobs`.
 import contextlib
 import logging
 import signal
+import socket
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import FrameType
 
 import uvicorn
@@ -72,13 +73,20 @@ def make_app(
     return app
 
 
-def serve(app: FastAPI, service: Service, *, host: str, port: int, token: str | None) -> None:
-    """Runs until it is stopped; raises BadInput for an open address without a token."""
-    if token is None and not is_loopback(host):
-        raise BadInput(
-            f'--host={host}: needs --token_file, since other machines can reach it; allowed '
-            'without one are 127.0.0.1 and localhost'
-        )
+def serve(
+    app: FastAPI,
+    service: Service,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    on_start: Callable[[], None] = lambda: None,
+) -> None:
+    """Runs until it is stopped; `on_start` is called when it listens.
+
+    Raises BadInput for an open address without a token, and one that cannot be listened at.
+    """
+    check_address(host, token)
     config = uvicorn.Config(
         app,
         host=host,
@@ -88,21 +96,38 @@ def serve(app: FastAPI, service: Service, *, host: str, port: int, token: str | 
         timeout_keep_alive=30,
         server_header=False,
     )
-    _Server(config, service).run()
+    try:
+        _Server(config, service, on_start).run(sockets=[config.bind_socket()])
+    except SystemExit:  # uvicorn has said why
+        raise BadInput(f'--port={port}: cannot be listened at; allowed is a free port') from None
+
+
+def check_address(host: str, token: str | None) -> None:
+    """Raises BadInput for an address that other machines reach, without a token."""
+    if token is None and not is_loopback(host):
+        raise BadInput(
+            f'--host={host}: needs --token_file, since other machines can reach it; allowed '
+            'without one are 127.0.0.1 and localhost'
+        )
 
 
 class _Server(uvicorn.Server):
     """Lets running jobs finish while their listeners are still connected."""
 
-    def __init__(self, config: uvicorn.Config, service: Service):
+    def __init__(self, config: uvicorn.Config, service: Service, on_start: Callable[[], None]):
         super().__init__(config)
-        self._service = service
+        self._service, self._on_start = service, on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        del frame
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True  # to end so is a good end: the signal is not raised again
         grace_s = self._service.limits.grace_s if sig == signal.SIGTERM else 0.0
-        drain = threading.Thread(target=self._service.jobs.drain, args=(grace_s,))
-        drain.start()
-        super().handle_exit(sig, frame)
+        threading.Thread(target=self._service.jobs.drain, args=(grace_s,), daemon=True).start()
 
 
 class Counted:

@@ -25,7 +25,7 @@ from jen1composer.generation.session import Session, session_to_json
 from jen1composer.generation.session_folder import open_session, save_session
 from jen1composer.generation.session_steps import apply, plan
 from jen1composer.serving import sound
-from jen1composer.serving.jobs import Flag, Jobs, QueueFull
+from jen1composer.serving.jobs import Flag, Jobs, Progress, QueueFull
 from jen1composer.serving.limits import Limits
 from jen1composer.serving.metrics import Metrics
 from jen1composer.serving.store import Busy, JobRow, Store
@@ -38,11 +38,20 @@ HEAVY, HEAVY_WAIT_S = 4, 10.0
 DELETE_WAIT_S = 10.0
 
 
+class Share(Protocol):
+    """How much of a composition is done, and the seconds to go; see `engine.StepProgress`."""
+
+    @property
+    def share(self) -> float: ...
+    @property
+    def left_s(self) -> float | None: ...
+
+
 class ComposeFunction(Protocol):
     """What makes a composition, from several threads at once; see `engine.Engine.compose`."""
 
     def __call__(
-        self, request: Request, *, cancelled: Flag, on_progress: Callable[[float], None]
+        self, request: Request, *, cancelled: Flag, on_progress: Callable[[Share], None]
     ) -> Composition: ...
 
 
@@ -56,9 +65,9 @@ class Service:
         compose: ComposeFunction,
         store: Store,
         limits: Limits,
-        metrics: Metrics,
     ):
-        self.composer, self.store, self.limits, self.metrics = composer, store, limits, metrics
+        self.composer, self.store, self.limits = composer, store, limits
+        self.metrics = metrics = Metrics()
         self._compose = compose
         self.jobs = Jobs(store, self._run, limits, metrics)
         self._locks = [threading.RLock() for _ in range(LOCKS)]
@@ -101,7 +110,7 @@ class Service:
         request = plan(session, action)
         assert request is not None
         flag = Flag(self.limits.job_s)
-        composition = self._compose(request, cancelled=flag, on_progress=lambda share: None)
+        composition = self._compose(request, cancelled=flag, on_progress=lambda done: None)
         self._starter = apply(session, action, composition)
 
     # Sessions
@@ -196,7 +205,7 @@ class Service:
         self.store.forget_jobs(self.limits.keep_jobs)
         return self.jobs.submit('compose', dict(value), tracks=tracks)
 
-    def _run(self, job: JobRow, flag: Flag, progress: Callable[[float], None]) -> None:
+    def _run(self, job: JobRow, flag: Flag, progress: Progress) -> None:
         """What `jobs.Jobs` runs."""
         if job.session is None:
             request = request_from_json(job.body)
@@ -218,8 +227,10 @@ class Service:
             save_session(self.store.session_folder(job.session), session)
             self._put(job.session, session, job=job.id)
 
-    def _made(self, request: Request, flag: Flag, progress: Callable[[float], None]) -> Composition:
-        composition = self._compose(request, cancelled=flag, on_progress=progress)
+    def _made(self, request: Request, flag: Flag, progress: Progress) -> Composition:
+        composition = self._compose(
+            request, cancelled=flag, on_progress=lambda done: progress(done.share, done.left_s)
+        )
         flag.check()
         made = sum(len(take.audio) for take in composition.takes.values() if take.holes)
         self.metrics.audio_seconds.inc(made / SAMPLE_RATE)

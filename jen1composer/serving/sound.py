@@ -30,7 +30,7 @@ def decode(data: bytes, name: str, *, limit_s: float) -> tuple[np.ndarray, int]:
     samples that are not finite, another number of channels or an odd rate.
     """
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(_File(data)) as file:
             _check_header(file, name, limit_s)
             audio, rate = _read(file, name, limit_s), file.samplerate
     except BadInput:
@@ -55,6 +55,14 @@ def conform(audio: np.ndarray, rate: int, name: str) -> np.ndarray:
     if audio.shape[1] == 1:
         audio = np.repeat(audio, 2, axis=1)
     return np.ascontiguousarray(audio, np.float32)
+
+
+class _File(io.BytesIO):
+    """Bytes in which one may seek before the beginning, as a damaged file makes libsndfile do."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        starts = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: len(self.getbuffer())}
+        return super().seek(max(0, starts[whence] + offset))
 
 
 def _check_header(file: soundfile.SoundFile, name: str, limit_s: float) -> None:

@@ -116,6 +116,12 @@ class Store:
         self._db.executescript(SCHEMA)
         self._sweep()
 
+    def __enter__(self) -> 'Store':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         with self._lock:
             self._db.close()

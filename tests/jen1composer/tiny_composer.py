@@ -42,6 +42,11 @@ def composer(spans: bool = False) -> Composer:
     )
 
 
+def wider(composer: Composer) -> Composer:
+    """The same with windows of 32 frames, .048 s, which are longer than the shortest piece."""
+    return dataclasses.replace(composer, spec=dataclasses.replace(composer.spec, window_frames=32))
+
+
 def save(composer: Composer, workdir: pathlib.Path) -> None:
     """Writes the workdir that `Composer.load` reads."""
     write_spec(workdir, composer.spec)

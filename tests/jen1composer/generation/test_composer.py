@@ -168,6 +168,34 @@ def test_a_long_piece_is_a_sequence_of_windows_of_one_program(composer):
         assert len(longest.takes[name].audio) == round(5 * window_s * 48_000)
 
 
+@pytest.fixture(scope='module')
+def wide(composer):
+    return tiny_composer.wider(composer)
+
+
+def test_a_piece_shorter_than_a_window_is_the_beginning_of_one(wide):
+    """Every length is made by one program: a window has one shape, whatever the piece."""
+    whole = wide.compose(request(seconds=0.048))
+    generate.clear_cache()
+    for seconds in (0.041, 0.02, 0.01):
+        short = wide.compose(request(seconds=seconds))
+        assert short.num_samples == round(seconds * 48_000)
+        for name, take in short.takes.items():
+            np.testing.assert_array_equal(take.latents, whole.takes[name].latents)
+            np.testing.assert_array_equal(take.audio, whole.takes[name].audio[: len(take.audio)])
+    assert generate._cache_size() == 1
+
+
+def test_in_a_piece_shorter_than_a_window_what_is_given_and_kept_comes_back(wide):
+    bass, drums = sound(1), sound(2)
+    edit = Edit(audio=bass, regenerate=((0.005, 0.01),))
+    piece = wide.compose(request(seconds=0.01, edits={'bass': edit}, given={'drums': drums}))
+    np.testing.assert_array_equal(piece.takes['drums'].audio, drums[:480])
+    take = piece.takes['bass']
+    np.testing.assert_array_equal(changed(take, bass), np.arange(480) >= 240)
+    assert take.holes == ((240, 480),)
+
+
 def test_a_long_given_track_is_heard_in_the_window_where_it_sounds(composer):
     window_s = composer.spec.window_frames * composer.spec.hop_samples / 48_000
     num_samples = round(4 * window_s * 48_000)

@@ -13,16 +13,14 @@ import tempfile
 import time
 from collections.abc import Callable
 
-import jax
-
 from jen1composer.generation.composer import Composer, Composition
 from jen1composer.generation.request import Request
 from jen1composer.serving import server
 from jen1composer.serving.jobs import Flag
 from jen1composer.serving.limits import Limits
-from jen1composer.serving.metrics import Metrics
 from jen1composer.serving.service import Service
 from jen1composer.serving.store import Store
+from launch import command
 from tests.jen1composer import tiny_composer
 
 
@@ -34,6 +32,17 @@ def composer() -> Composer:
 
 
 @dataclasses.dataclass(frozen=True)
+class StepProgress:
+    done: int
+    total: int
+    left_s: float
+
+    @property
+    def share(self) -> float:
+        return self.done / self.total
+
+
+@dataclasses.dataclass(frozen=True)
 class OneByOne:
     """Composes without an engine; each step takes `step_s` longer than it has to."""
 
@@ -41,17 +50,19 @@ class OneByOne:
     step_s: float
 
     def __call__(
-        self, request: Request, *, cancelled: Flag, on_progress: Callable[[float], None]
+        self, request: Request, *, cancelled: Flag, on_progress: Callable[[StepProgress], None]
     ) -> Composition:
         for step in range(request.num_steps):
             cancelled.check()
             time.sleep(self.step_s)
-            on_progress((step + 1) / (request.num_steps + 1))
+            on_progress(
+                StepProgress(step, request.num_steps, self.step_s * (request.num_steps - step))
+            )
         return self.composer.compose(request)
 
 
 def main() -> None:
-    jax.config.update('jax_platforms', 'cpu')
+    command.use_compilation_cache()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--port', type=int, default=8123)
     parser.add_argument('--host', default='127.0.0.1')
@@ -60,17 +71,23 @@ def main() -> None:
     parser.add_argument('--limits', type=json.loads, default={})
     parser.add_argument('--token')
     args = parser.parse_args()
-    metrics, limits = Metrics(), Limits(**args.limits)
+    limits = Limits(**args.limits)
     tiny = composer()
     service = Service(
         composer=tiny,
         compose=OneByOne(tiny, args.step_s),
         store=Store(args.folder or tempfile.mkdtemp()),
         limits=limits,
-        metrics=metrics,
     )
     app = server.make_app(service, token=args.token, warm_steps=2)
-    server.serve(app, service, host=args.host, port=args.port, token=args.token)
+    server.serve(
+        app,
+        service,
+        host=args.host,
+        port=args.port,
+        token=args.token,
+        on_start=lambda: print(f'listening at http://{args.host}:{args.port}', flush=True),
+    )
 
 
 if __name__ == '__main__':

@@ -1,0 +1,135 @@
+"""Rows: a window of a piece as all that its sampling needs to know, and nothing of others.
+
+A composition asks for its windows one after the other, each a row without a batch axis:
+
+(1) row = (clean, task, text, seed, window, guidance, times, sampler)
+(2) the latents of a row are a function of the row and the weights alone
+
+so whoever makes rows may put those of several requests into one batch (`serving.engine`), and
+without such a one each is a batch of its own. All rows of a composer have one shape: windows have
+one length, and texts are padded to one number of tokens, which their masks leave out.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jen1composer.diffusion.batch import Task, Text
+from jen1composer.diffusion.guidance import Branches, Guidance
+from jen1composer.diffusion.samplers import Stepper, time_grid
+from jen1composer.diffusion.solvers import make_sampler
+from jen1composer.generation import long_form
+from jen1composer.generation.request import Request
+from jen1composer.generation.sampling import generate
+from jen1composer.generation.scales import make_guidance
+from jen1composer.models.unet import UNet
+from jen1composer.tracks import Role
+from jen1composer.training.workdir import ComposerSpec
+
+PyTree = Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """Equation (1); all arrays are numpy's, and of one row, without a batch axis."""
+
+    clean: np.ndarray  # [track, frame, channel] float32; see `sampling.generate`
+    task: Task  # roles [track], visible [track, frame], causal []
+    text: Text  # prompt [token, width], prefix [token, width], their masks, use_prompt []
+    seed: int
+    window: int  # its number in the piece; with the seed, the key of its noise
+    guidance: Guidance  # text [], given [track], low [], high [], rescale []
+    times: np.ndarray  # [step + 1, track] float32
+    sampler: str
+
+    @property
+    def num_steps(self) -> int:
+        return len(self.times) - 1
+
+    @property
+    def branches(self) -> Branches:
+        """The conditions that its guidance leaves out once each."""
+        guidance: Guidance = stacked([self.guidance])
+        return guidance.branches
+
+
+MakeRow = Callable[[Row], np.ndarray]  # -> latents [track, frame, channel]
+
+
+def make_windows(
+    request: Request, spec: ComposerSpec, text: Text
+) -> Callable[[int, np.ndarray, np.ndarray], Row]:
+    """The rows of a request: a function of a window's number, its latents and what is known of it.
+
+    Args:
+        request: what is asked for.
+        spec: of the composer.
+        text: token states of the prompt and the task's prefix, a batch of one.
+
+    Raises:
+        BadInput: for a request that no row can be made of.
+    """
+    diffusion = spec.diffusion
+    make_stepper(request.sampler, spec)  # refuses an unknown one before anything is made
+    guidance = without_batch(make_guidance(request, spec.tracks))
+    roles = np.array(request.roles(spec.tracks), np.int32)  # [track]
+    start = min(request.strength, diffusion.prediction.t_max(diffusion.schedule))
+    times = np.asarray(time_grid(jnp.asarray(roles[None]), request.num_steps, start))[:, 0]
+    is_target = roles == Role.TARGET
+    may_be_causal = spec.model.spans and spec.causal  # else it would be a task never seen
+    text = without_batch(text)
+
+    def window(number: int, latents: np.ndarray, known: np.ndarray) -> Row:
+        causal = may_be_causal and long_form.is_continuation(known[is_target])
+        return Row(
+            clean=latents,
+            task=Task(
+                roles=roles, visible=known & is_target[:, None], causal=np.array(causal, bool)
+            ),
+            text=text,
+            seed=request.seed,
+            window=number,
+            guidance=guidance,
+            times=times,
+            sampler=request.sampler,
+        )
+
+    return window
+
+
+def sample_row(params: PyTree, row: Row, spec: ComposerSpec) -> np.ndarray:
+    """Latents [track, frame, channel] of a row as a batch of its own."""
+    made = generate(
+        params,
+        row.clean[None],
+        stacked([row.task]),
+        stacked([row.text]),
+        np.array([row.seed], np.uint32),
+        np.array([row.window], np.uint32),
+        stacked([row.guidance]),
+        row.times[:, None],
+        model=UNet(spec.model),
+        diffusion=spec.diffusion,
+        branches=row.branches,
+        stepper=make_stepper(row.sampler, spec),
+    )
+    return np.asarray(made)[0]
+
+
+def make_stepper(sampler: str, spec: ComposerSpec) -> Stepper:
+    """The solver of that name for a composer; raises BadInput for a name that is not there."""
+    return make_sampler(sampler, spec.diffusion.schedule, {})
+
+
+def stacked(parts: Sequence[PyTree]) -> PyTree:
+    """Trees of one shape as one tree with a batch axis."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
+
+
+def without_batch(part: PyTree) -> PyTree:
+    """The only row of a batch."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[0], part)
