@@ -61,7 +61,10 @@ export class ComposeForm {
       const value = this.#read(name);
       if (value !== (session[name] ?? (name === 'tempo_bpm' ? 0 : ''))) changed[name] = value;
     }
-    if (!Object.keys(changed).length) return true;
+    if (!Object.keys(changed).length) {
+      this.studio.forgive(place);
+      return true;
+    }
     await this.studio.act({ do: 'set', ...changed }, place);
     return !this.studio.state.errors[place];
   }

@@ -56,7 +56,9 @@ export class Files {
           const button = document.createElement('button');
           const small = document.createElement('small');
           small.textContent = `${short(session.seconds)} s, ${when(session.changed)}`;
-          button.append(`${session.prompt || 'without words'} `, small);
+          const words = document.createElement('span');
+          words.textContent = session.prompt || 'without words';
+          button.append(words, small);
           button.addEventListener('click', () => chosen(() => this.studio.open(session.id)));
           return button;
         });

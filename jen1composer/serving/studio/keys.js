@@ -5,14 +5,14 @@ import { $ } from './dom.js';
 const WRITES = 'input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable]';
 const PRESSES = 'button, summary, a[href]';
 
-/** Whether a key pressed at `target` is meant for it, and not for the studio. */
-function isTaken(key, target) {
+/** Whether a key pressed at `target` is meant for it; `clicked` is what the mouse pressed last. */
+function isTaken(key, target, clicked) {
   if (!(target instanceof Element)) return false;
   if (target.matches(WRITES) || $('dialog[open]')) return true;
   if (target.closest('details.menu[open]')) return true;
   if (key === 'Home') return target.matches('[type=range]');
-  // one that was reached by keyboard is pressed; after a click with the mouse, space plays
-  return key === ' ' && target.matches(PRESSES) && target.matches(':focus-visible');
+  // what was reached by keyboard is pressed; after a click with the mouse, space plays
+  return key === ' ' && target.matches(PRESSES) && target !== clicked;
 }
 
 export function listenToKeys({ studio, player, views }) {
@@ -22,7 +22,8 @@ export function listenToKeys({ studio, player, views }) {
     const view = chosen();
     const at = player.transport.position;
     const [from, to] = view?.span ?? [0, studio.state.session.seconds];
-    view?.choose(side === 'from' ? [at, at < to ? to : studio.state.session.seconds] : [at > from ? from : 0, at]);
+    const { seconds } = studio.state.session;
+    view?.choose(side === 'from' ? [at, at < to ? to : seconds] : [at > from ? from : 0, at]);
   };
   const does = {
     ' ': () => player.toggle(),
@@ -45,6 +46,13 @@ export function listenToKeys({ studio, player, views }) {
       view.root.focus();
     };
   });
+  let clicked = null;
+  document.addEventListener('pointerdown', (event) => {
+    clicked = event.target.closest?.(PRESSES) ?? null;
+  });
+  document.addEventListener('focusin', (event) => {
+    if (event.target !== clicked) clicked = null;
+  });
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (!studio.state.session) return;
@@ -52,7 +60,7 @@ export function listenToKeys({ studio, player, views }) {
       ? event.key.toLowerCase() === 'z' && event.shiftKey ? 'Z' : event.key.toLowerCase()
       : event.key;
     const work = does[key];
-    if (!work || isTaken(key, event.target)) return;
+    if (!work || isTaken(key, event.target, clicked)) return;
     event.preventDefault();
     if (!event.repeat || key === 'Home') work();
   });

@@ -48,15 +48,18 @@ export class Studio {
   async boot() {
     this.change({ about: await this.#patiently(() => api.about()) });
     const id = location.hash.slice(1) || localStorage.getItem(REMEMBERED);
+    let isGone = false;
     if (id) {
       try {
-        return await this.#enter(await api.show(id));
+        return this.#enter(await this.#patiently(() => api.show(id)));
       } catch (error) {
-        if (error.status === 0) throw error;
-        this.fail(TOP, new Error('The session that was open here is gone; this is a new one.'));
+        if (![400, 404, 422].includes(error.status)) throw error;
+        isGone = true;
       }
     }
-    return this.#enter(await this.#patiently(() => api.begin({ starter: true })));
+    this.#enter(await this.#patiently(() => api.begin({ starter: true })));
+    if (isGone) this.fail(TOP, new Error('The session that was here is gone; this is a new one.'));
+    return undefined;
   }
 
   begin(how) {

@@ -158,7 +158,7 @@ export class Transport extends EventTarget {
     if (!this.#playing || this.#loop) return;
     this.#playing = false;
     this.#rest = 0;
-    this.#stopAll(this.context.currentTime);
+    for (const lane of this.#lanes.values()) lane.source = null; // each ends by itself, as it should
     this.#changed();
   }
 

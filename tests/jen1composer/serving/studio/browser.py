@@ -18,7 +18,7 @@ FLAGS = (
     '--disable-component-update',
     '--disable-sync',
 )
-GIVE_UP_MS = 60_000
+GIVE_UP_MS = 30_000
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ from playwright.sync_api import expect
 
 from tests.jen1composer.serving.studio.browser import Studio, browser
 
-NAMELESS = """() => [...document.querySelectorAll('button, input, select, summary, progress, section, dialog')]
+NAMELESS = """() => [...document.querySelectorAll(
+    'button, input, select, summary, progress, section, dialog')]
   .filter((element) => element.checkVisibility({visibilityProperty: true}))
   .filter((element) => !(
     element.getAttribute('aria-label') || element.getAttribute('aria-labelledby')
@@ -30,7 +31,8 @@ FAINT = """() => {
   while (texts.nextNode()) {
     const element = texts.currentNode.parentElement;
     const text = texts.currentNode.data.trim();
-    if (!text || !element.checkVisibility() || element.closest('.hidden, option, :disabled')) continue;
+    if (!text || !element.checkVisibility()) continue;
+    if (element.closest('.hidden, option, :disabled')) continue;
     const behind = [];
     for (let at = element; at; at = at.parentElement) {
       behind.unshift(getComputedStyle(at).backgroundColor);
