@@ -1,6 +1,7 @@
 // The lanes: each shows one track of the session, and hands on what is done with it.
 
 import { $, fill, icon, press, tell } from './dom.js';
+import { listenTo } from './lane_inputs.js';
 import { Waveform } from './waveform.js';
 import * as words from './words.js';
 
@@ -13,11 +14,11 @@ export const gainOf = (lane, anySolo) =>
   lane.muted || (anySolo && !lane.solo) ? 0 : 10 ** (lane.gain_db / 20);
 
 export class LaneView {
-  #state = null;
   #drawn = null; // what the waveform shows: a take's key
 
   /**
-   * `does` has what a lane asks for: compose(action), vary(strength), seek(seconds), retry().
+   * `does` has what a lane asks for: compose(action, place), seek(seconds), and
+   * loaded(track, buffer), which hears of what is to be heard.
    */
   constructor(track, number, studio, sounds, does) {
     Object.assign(this, { track, studio, sounds, does });
@@ -38,7 +39,7 @@ export class LaneView {
       },
       onSpan: (span) => this.choose(span),
     });
-    this.#listen();
+    listenTo(this);
   }
 
   get lane() {
@@ -83,7 +84,6 @@ export class LaneView {
 
   /** Shows the state; see `studio`. */
   show(state) {
-    this.#state = state;
     const { root, lane } = this;
     const take = lane.takes.find((one) => one.id === lane.take);
     const making = state.job?.tracks.includes(this.track);
@@ -115,7 +115,7 @@ export class LaneView {
     const gain = $('.gain', root);
     const value = String(Math.max(OFF_DB, lane.gain_db));
     if (gain.value !== value) gain.value = value;
-    const said = `${lane.gain_db > 0 ? '+' : ''}${words.short(lane.gain_db, 1)} dB`.replace('-', '−');
+    const said = words.decibels(lane.gain_db);
     gain.setAttribute('aria-valuetext', said);
     $('.gain-text', root).textContent = said;
   }
@@ -215,82 +215,5 @@ export class LaneView {
       return mark;
     });
     $('.made', this.root).replaceChildren(...marks);
-  }
-
-  #listen() {
-    const { root, studio, track } = this;
-    const on = (selector, type, listener) => $(selector, root).addEventListener(type, listener);
-    root.addEventListener('pointerdown', () => this.#chosen());
-    root.addEventListener('focusin', () => this.#chosen());
-    on('.keep', 'click', () => this.keep());
-    on('.mute', 'click', () => this.mute());
-    on('.solo', 'click', () => this.solo());
-    on('.gain', 'input', (event) => studio.mix(track, { gain_db: Number(event.target.value) }));
-    on('.gain', 'dblclick', () => studio.mix(track, { gain_db: 0 }));
-    on('.again', 'click', () => this.regenerate());
-    on('.select', 'click', () => {
-      const { seconds } = studio.state.session;
-      this.choose([seconds / 4, (3 * seconds) / 4]);
-      $('.from', root).focus();
-    });
-    on('.unselect', 'click', () => {
-      studio.select(track, null);
-      $('.select', root).focus();
-    });
-    for (const side of ['.from', '.to']) {
-      on(side, 'change', () => {
-        this.choose([Number($('.from', root).value), Number($('.to', root).value)]);
-        $(side, root).value = words.short(this.span[side === '.from' ? 0 : 1]);
-      });
-    }
-    on('.strength', 'input', (event) => {
-      $('.vary output', root).textContent = `${Math.round(100 * event.target.value)} %`;
-    });
-    on('.vary-now', 'click', () => {
-      $('.vary', root).open = false;
-      const strength = Number($('.strength', root).value);
-      this.does.compose({ do: 'vary', track, strength }, track);
-    });
-    on('.back', 'click', () => {
-      const before = this.lane.takes.findIndex((take) => take.id === this.lane.take) - 1;
-      studio.act({ do: 'select', track, take: this.lane.takes[before].id }, track);
-    });
-    on('.takes', 'change', (event) => {
-      studio.act({ do: 'select', track, take: event.target.value }, track);
-    });
-    on('.upload', 'click', () => $('.file', root).click());
-    on('.file', 'change', (event) => {
-      const [file] = event.target.files;
-      if (file) studio.upload(track, file);
-      event.target.value = '';
-    });
-    this.#takeDrops();
-  }
-
-  #chosen() {
-    const { selected, span } = this.studio.state;
-    if (selected !== this.track) this.studio.change({ selected: this.track, span });
-  }
-
-  #takeDrops() {
-    const { root } = this;
-    const over = (is) => root.classList.toggle('is-drop', is);
-    root.addEventListener('dragover', (event) => {
-      if (!event.dataTransfer.types.includes('Files')) return;
-      event.preventDefault();
-      over(true);
-    });
-    root.addEventListener('dragleave', (event) => {
-      if (!root.contains(event.relatedTarget)) over(false);
-    });
-    root.addEventListener('drop', (event) => {
-      event.preventDefault();
-      over(false);
-      const [file] = event.dataTransfer.files;
-      if (file && this.#state?.job) {
-        const line = 'Music is being made: drop it again when that is done.';
-        this.studio.fail(this.track, new Error(line));
-      } else if (file) this.studio.upload(this.track, file);
-    });
   }
 }

@@ -100,7 +100,7 @@ export class Studio {
   upload(track, file) {
     const most = this.state.about.limits.upload_bytes;
     if (file.size > most) {
-      const line = `${file.name} is too large: up to ${Math.round(most / 2 ** 20)} MB can be taken.`;
+      const line = `${file.name} is too large: it may have up to ${Math.round(most / 2 ** 20)} MB.`;
       return this.fail(track, new Error(line));
     }
     return this.#doing(track, async () => {
@@ -205,7 +205,9 @@ export class Studio {
       this.fail(place, error);
     }
     this.change({ job: null, notice: ending(ended) });
-    if (ended.state === 'failed') this.fail(place, new Error(ended.error ?? 'It could not be made.'));
+    if (ended.state === 'failed') {
+      this.fail(place, new Error(ended.error ?? 'It could not be made.'));
+    }
     if (this.#mixing.size) this.#doing(place, () => this.#sendMix());
   }
 

@@ -158,7 +158,7 @@ export class Transport extends EventTarget {
     if (!this.#playing || this.#loop) return;
     this.#playing = false;
     this.#rest = 0;
-    for (const lane of this.#lanes.values()) lane.source = null; // each ends by itself, as it should
+    for (const lane of this.#lanes.values()) lane.source = null; // they end by themselves
     this.#changed();
   }
 

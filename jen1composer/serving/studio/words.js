@@ -32,6 +32,9 @@ export function clock(seconds) {
 /** At most `digits` decimals, none for show: 2.50 -> "2.5" */
 export const short = (number, digits = 2) => String(Number(number.toFixed(digits)));
 
+/** -6 -> "−6 dB" */
+export const decibels = (db) => `${db > 0 ? '+' : ''}${short(db, 1)} dB`.replace('-', '−');
+
 export const span = ([from, to]) => `${short(from)}–${short(to)} s`;
 
 export function left(seconds) {

@@ -8,10 +8,14 @@ from tests.jen1composer.serving.studio.browser import CHROMIUM, Studio, browser
 HOW = 'no chromium is installed (on Debian: apt-get install chromium)'
 
 
-@pytest.fixture(scope='package')
-def server(tmp_path_factory):
+@pytest.fixture(scope='session')
+def chromium():
     if CHROMIUM is None:
         pytest.skip(HOW)
+
+
+@pytest.fixture(scope='package')
+def server(tmp_path_factory, chromium):
     server = Server(tmp_path_factory.mktemp('studio'), step_s=0.03)
     yield server
     server.kill()

@@ -5,12 +5,13 @@ import pathlib
 import zipfile
 
 import numpy as np
+import pytest
 import soundfile
 from playwright.sync_api import expect
 
 from jen1composer.tracks import SAMPLE_RATE, TRACKS
-from tests.jen1composer.serving.client import Client
-from tests.jen1composer.serving.studio.browser import Studio
+from tests.jen1composer.serving.client import Client, Server
+from tests.jen1composer.serving.studio.browser import Studio, browser
 
 
 def heard(client: Client, session: str) -> dict[str, np.ndarray]:
@@ -252,3 +253,22 @@ def test_a_session_that_is_gone_is_said_to_be_gone(page, server):
     studio.open()
     expect(page.locator('#top-error')).to_contain_text('is gone')
     assert studio.id != 32 * '0'
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('chromium')
+def test_what_is_being_made_outlives_a_server_that_is_killed(tmp_path):
+    server = Server(tmp_path / 'server', step_s=0.1)
+    try:
+        with browser(tmp_path / 'profile') as page:
+            studio = Studio(page, server.port).open()
+            before = studio.take('bass')
+            page.click('#generate')
+            expect(page.locator('#job-text')).to_contain_text('% ')
+            server.kill()
+            expect(page.locator('#job-text')).to_contain_text('does not answer')
+            server.start()
+            studio.made()
+            expect(studio.in_lane('bass', '.takes')).not_to_have_value(before)
+    finally:
+        server.kill()
