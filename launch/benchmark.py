@@ -60,9 +60,9 @@ def main(argv: list[str]) -> None:
     out = epath.Path(command.folder('--out', OUT.value))
     out.mkdir(parents=True, exist_ok=True)
     if ONLY.value == 'engine':
+        clients, slots = _counts('--clients', CLIENTS.value), _counts('--slots', SLOTS.value)
         from launch import engine_benchmark
 
-        clients, slots = _counts('--clients', CLIENTS.value), _counts('--slots', SLOTS.value)
         found = engine_benchmark.measure_engine(
             engine_benchmark.composer_of(WORKDIR.value),
             clients=clients,

@@ -108,6 +108,17 @@ quote() {
     printf '%s\n' "$line"
 }
 
+# strings WORD...: as YAML and JSON write them, with commas between.
+strings() {
+    local word list=''
+    for word; do
+        word=${word//\\/\\\\}
+        word=${word//\"/\\\"}
+        list+="${list:+, }\"$word\""
+    done
+    printf '%s' "$list"
+}
+
 # Does what the plan on standard input says, or shows it.
 perform() {
     local plan

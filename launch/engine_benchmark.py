@@ -50,8 +50,9 @@ def demo_sized() -> Composer:
     """A composer of the demo's shape with random weights: it takes the time, and makes noise."""
     config, autoencoder = demo.get_config(), make_autoencoder(demo_autoencoder.get_config())
     hop = autoencoder.config.hop_samples
-    params = nn.unbox(autoencoder.init(jax.random.key(0), jnp.zeros((1, hop, 2)))['params'])
-    codec, text = Codec.plain(autoencoder.config, params), load_minilm(MAX_TOKENS)
+    sound = jnp.zeros((1, hop, 2))
+    codec = Codec.plain(autoencoder.config, _random_params(autoencoder, sound))
+    text = load_minilm(MAX_TOKENS)
     model = unet_config(
         config.model.to_dict()
         | {
@@ -70,8 +71,13 @@ def demo_sized() -> Composer:
         autoencoder_fingerprint=codec.fingerprint,
         text_fingerprint=text.fingerprint,
     )
-    params = _random_params(model, spec.window_frames)
+    params = _random_params(UNet(model), *_inputs(model, spec.window_frames))
     return Composer(spec=spec, params=params, step=0, codec=codec, text_encoder=text)
+
+
+def composer_of(checkpoint: epath.PathLike | None) -> Composer:
+    """The composer in a folder, or without one `demo_sized`."""
+    return demo_sized() if checkpoint is None else Composer.load(checkpoint)
 
 
 def measure_engine(
@@ -109,13 +115,13 @@ def measure_engine(
     one_by_one(asked(0))  # compiles
     for count in progress(clients, desc=ONE_BY_ONE):
         row = _load(one_by_one, asked, count, max(requests, count), window_s)
-        rows.append({'served': ONE_BY_ONE, 'slots': None} | row)
+        rows.append({'served': ONE_BY_ONE, 'slots': None, **row})
     for number in slots:
         with Engine(composer, slots=number) as engine:
             engine.compose(asked(0))
             for count in progress(clients, desc=f'engine, {number} slots'):
                 row = _load(engine.compose, asked, count, max(requests, count), window_s)
-                rows.append({'served': 'engine', 'slots': number} | row)
+                rows.append({'served': 'engine', 'slots': number, **row})
     return {
         'device': jax.devices()[0].device_kind,
         'cores': os.cpu_count(),
@@ -177,8 +183,15 @@ def _load(
     }
 
 
-def _random_params(model: UNetConfig, num_frames: int) -> Any:
-    """Every leaf normal with a deviation of .02, so that nothing is zero."""
+def _random_params(network: nn.Module, *inputs: Any) -> Any:
+    """Parameters for `inputs`: normal with a deviation of .02, so that nothing is zero."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: nn.unbox(network.init(jax.random.key(0), *inputs)['params']))
+    return jax.tree.map(lambda leaf: 0.02 * rng.standard_normal(leaf.shape, np.float32), shapes)
+
+
+def _inputs(model: UNetConfig, num_frames: int) -> tuple[Any, ...]:
+    """What a UNet takes: latents, times, what is shown, the task and the text."""
     tracks, tokens = model.num_tracks, (1, 4)
     latents = np.zeros((1, tracks, num_frames, model.latent_channels), np.float32)
     states, mask = np.zeros((*tokens, model.text_width), np.float32), np.ones(tokens, bool)
@@ -194,19 +207,4 @@ def _random_params(model: UNetConfig, num_frames: int) -> Any:
         prefix=states,
         prefix_mask=mask,
     )
-    times = np.ones((1, tracks), np.float32)
-
-    def shapes() -> Any:
-        network = UNet(model)
-        return nn.unbox(network.init(jax.random.key(0), latents, times, latents, task, text))
-
-    rng = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda leaf: 0.02 * rng.standard_normal(leaf.shape, np.float32),
-        jax.eval_shape(shapes)['params'],
-    )
-
-
-def composer_of(checkpoint: epath.PathLike | None) -> Composer:
-    """The composer in a folder, or without one `demo_sized`."""
-    return demo_sized() if checkpoint is None else Composer.load(checkpoint)
+    return latents, np.ones((1, tracks), np.float32), latents, task, text

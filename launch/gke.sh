@@ -28,17 +28,6 @@ read_arguments 'run logs delete' \
 need name
 label name namespace
 
-# strings WORD...: as YAML and JSON write them, with commas between.
-strings() {
-    local word list=''
-    for word; do
-        word=${word//\\/\\\\}
-        word=${word//\"/\\\"}
-        list+="${list:+, }\"$word\""
-    done
-    printf '%s' "$list"
-}
-
 run() {
     need name image
     need_training

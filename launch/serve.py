@@ -14,13 +14,11 @@ Other machines reach it only at another --host than this machine's own, which ne
 browser opens http://HOST:PORT/?token=TOKEN once. Put a proxy in front that speaks TLS.
 """
 
-import os
-import pathlib
-
 from absl import flags
 
 from jen1composer.errors import BadInput
 from launch import command
+from launch.serve_options import sessions_folder, token_of
 
 _MODEL = flags.DEFINE_string('model', None, 'Workdir of train_composer, or folder of export.')
 _HOST = flags.DEFINE_string('host', '127.0.0.1', 'Address to listen at.')
@@ -41,12 +39,10 @@ _TEXT_ENCODER = flags.DEFINE_string(
     'text_encoder', None, 'Where the T5 that the composer was trained with lies now, if it moved.'
 )
 
-MIN_TOKEN = 16
-
 
 def main(argv: list[str]) -> None:
     del argv
-    token = _token()
+    token = token_of(_TOKEN_FILE.value)
     command.use_compilation_cache()
     from jen1composer.generation.composer import Composer
     from jen1composer.serving.engine import Engine
@@ -71,12 +67,14 @@ def main(argv: list[str]) -> None:
     composer = Composer.load(_MODEL.value, text_encoder=_TEXT_ENCODER.value)
     address = f'http://{_HOST.value}:{_PORT.value}'
     with (
-        Store(command.folder('--sessions', _sessions())) as store,
+        Store(sessions_folder(_SESSIONS.value)) as store,
         Engine(composer, slots=_SLOTS.value) as engine,
     ):
         work = service.Service(
             composer=composer, compose=engine.compose, store=store, limits=limits
         )
+        work.metrics.watch('rows_running', 'Rows in the batch', lambda: engine.load.running)
+        work.metrics.watch('rows_waiting', 'Rows that wait', lambda: engine.load.waiting)
         app = server.make_app(work, token=token)
         server.serve(
             app,
@@ -86,27 +84,6 @@ def main(argv: list[str]) -> None:
             token=token,
             on_start=lambda: print(f'{address} (Ctrl-C ends it)', flush=True),
         )
-
-
-def _sessions() -> str:
-    if _SESSIONS.value:
-        return _SESSIONS.value
-    data = os.environ.get('XDG_DATA_HOME') or pathlib.Path.home() / '.local' / 'share'
-    return str(pathlib.Path(data) / 'jen1composer')
-
-
-def _token() -> str | None:
-    """The token of clients, from its file or the environment."""
-    name, token = 'JEN1COMPOSER_TOKEN', os.environ.get('JEN1COMPOSER_TOKEN')
-    if _TOKEN_FILE.value:
-        name = f'--token_file={_TOKEN_FILE.value}'
-        try:
-            token = pathlib.Path(_TOKEN_FILE.value).read_text().strip()
-        except (OSError, ValueError) as error:
-            raise BadInput(f'{name}: cannot be read ({error})') from error
-    if token is not None and (len(token) < MIN_TOKEN or not token.isascii()):
-        raise BadInput(f'{name}: {len(token)} letters; allowed are {MIN_TOKEN} or more, of ASCII')
-    return token
 
 
 if __name__ == '__main__':

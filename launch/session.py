@@ -23,8 +23,8 @@ What each --do may be, several in their order, in short or as JSON:
   '{"do": "compose", "tracks": ["drums"], "seed": 3}'
 
 What is composed takes words such as seed=3 steps=20 guidance=2 behind it. A new folder becomes a
-new session; --prompt, --tempo, --key and --seconds are set in one that is there too. First comes
---undo or --redo, then --upload, then each --do, each saved when it is done; then --mix and --stems.
+new session; --prompt, --tempo, --key and --seconds are set in one that is there too. After them
+comes --undo or --redo, then --upload, then each --do, saved when it is done; then --mix, --stems.
 An uploaded sound is heard resampled, cut or padded with silence to the piece, and kept as it came.
 Prints a table, and writes SESSION/lanes.json.
 """

@@ -97,13 +97,13 @@ def to_loudness(audio: np.ndarray, target_lufs: float) -> Leveled:
         found = loudness(audio * np.float32(10 ** (gain_db / 20)))
     peak_db = true_peak_db(audio)
     most_db = math.inf if peak_db is None else TRUE_PEAK_DB - peak_db
-    held_back = gain_db > most_db
+    held_back = found is not None and gain_db > most_db
     gain_db = min(gain_db, most_db) if found is not None else 0.0
     leveled = audio * np.float32(10 ** (gain_db / 20))
     return Leveled(
         audio=leveled,
         gain_db=gain_db,
-        loudness_lufs=loudness(leveled),
+        loudness_lufs=loudness(leveled) if held_back else found,
         true_peak_db=None if peak_db is None else peak_db + gain_db,
         held_back=held_back,
     )

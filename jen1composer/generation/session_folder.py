@@ -49,7 +49,7 @@ def save_session(folder: epath.PathLike, session: Session) -> None:
                 write_whole(folder / name, npy_bytes(array))
     content = _to_json(session, takes)
     said = {'version': VERSION, 'sha256': digest(_canonical(content)), 'session': content}
-    write_whole(folder / NAME, (json.dumps(said, indent=1) + '\n').encode())
+    write_whole(folder / NAME, _canonical(said))
     wanted = {name for take in takes.values() for name in _files(take)}
     for path in (folder / 'takes').iterdir():  # (2)
         if f'takes/{path.name}' not in wanted:

@@ -19,25 +19,25 @@ LEAST_DB = -120.0
 NOT_FINITE, SILENT, CLIPPED = 'not finite', 'silent', 'clipped'
 
 
-def rms_db(audio: np.ndarray) -> float | None:
-    """Root mean square in dB relative to full scale, at least -120; None where not finite."""
-    power = float(np.mean(np.square(audio, dtype=np.float64)))
+def rms_db(*parts: np.ndarray) -> float | None:
+    """Root mean square of all in dB relative to full scale, at least -120; None if not finite."""
+    energy = sum(float(np.einsum('sc,sc->', part, part, dtype=np.float64)) for part in parts)
+    power = energy / sum(part.size for part in parts)
     if not math.isfinite(power):
         return None
     return max(LEAST_DB, 10 * math.log10(power)) if power > 0 else LEAST_DB
 
 
-def peak(audio: np.ndarray) -> float | None:
+def peak(*parts: np.ndarray) -> float | None:
     """The largest absolute sample; None where one is not finite."""
-    largest = float(np.max(np.abs(audio)))
-    return largest if math.isfinite(largest) else None
+    ends = [float(end) for part in parts for end in (part.max(), -part.min())]
+    return max(ends) if all(map(math.isfinite, ends)) else None
 
 
 def warnings_of(audio: np.ndarray, made: Holes) -> tuple[str, ...]:
-    """What is wrong with [sample, channel], judged by the stretches that were `made`."""
-    parts = [audio[start:end] for start, end in made]
-    sound = np.concatenate(parts) if parts else audio
-    level, largest = rms_db(sound), peak(sound)
+    """What is wrong with [sample, channel], judged by the stretches that were `made`, if any."""
+    parts = [audio[start:end] for start, end in made] or [audio]
+    level, largest = rms_db(*parts), peak(*parts)
     if level is None or largest is None:
         return (NOT_FINITE,)
     found = (SILENT, level < SILENT_DB), (CLIPPED, largest > 1)

@@ -174,6 +174,7 @@ class Jobs:
             'error': job.error,
             'session': job.session,
             'tracks': job.tracks,
+            'warnings': job.warnings,
         }
 
     def drain(self, grace_s: float) -> None:

@@ -4,7 +4,7 @@ import resource
 import sys
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
@@ -13,8 +13,8 @@ class Metrics:
     """The counters of one server; each has a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        here = self.registry
+        self.registry = here = CollectorRegistry()
+        ProcessCollector(registry=here)
         self.requests = Counter(
             'jen1composer_http_requests',
             'Requests answered',

@@ -69,9 +69,9 @@ def explain(error: Exception) -> JSONResponse:
             field = '.'.join(where) or None
             return problem(422, f'{field or "body"}: {first["msg"]}', field)
         case HTTPException():
-            retry_after = (error.headers or {}).get('Retry-After')
-            retry_after_s = None if retry_after is None else int(retry_after)
-            return problem(error.status_code, str(error.detail), retry_after_s=retry_after_s)
+            answer = problem(error.status_code, str(error.detail))
+            answer.headers.update(error.headers or {})  # as Allow, and Retry-After
+            return answer
         case RunFailed():
             return problem(500, str(error))
     logging.error('a request failed', exc_info=error)

@@ -198,7 +198,12 @@ def _general(service: Service) -> APIRouter:
             return Response('{"ok": true}', media_type='application/json')
         return problems.problem(503, 'starting or stopping', retry_after_s=2)
 
-    @router.get('/metrics', tags=['general'], responses=problems.responses())
+    @router.get(
+        '/metrics',
+        tags=['general'],
+        responses=problems.responses() | {200: {'content': {'text/plain': {}}}},
+        response_class=Response,
+    )
     def metrics(request: Request) -> Response:
         """For Prometheus."""
         del request

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from jen1composer.generation.request import MAX_SCALE
 from jen1composer.serving.problems import responses
 from jen1composer.serving.service import Service
 from jen1composer.serving.store import NotFound
@@ -30,9 +31,9 @@ class Piece(BaseModel):
     targets: list[str] = Field([], description='tracks to make; all where none is named')
     marginal: list[str] = Field([], description='tracks to leave out')
     seconds: float | None = Field(None, description='length; one window where it is not said')
-    seed: int = 0
-    steps: int = 50
-    guidance: float | None = None
+    seed: int = Field(0, ge=0, lt=2**31)
+    steps: int = Field(50, ge=1)
+    guidance: float | None = Field(None, ge=-MAX_SCALE, le=MAX_SCALE)
 
 
 class Queued(BaseModel):
@@ -49,6 +50,7 @@ class JobJson(BaseModel):
     error: str | None
     session: str | None
     tracks: list[str]
+    warnings: dict[str, list[str]]
 
 
 def router(service: Service) -> APIRouter:

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from jen1composer.errors import BadInput
 from jen1composer.generation.session import Session
 from jen1composer.serving import downloads, sound
+from jen1composer.serving.action_schema import actions_schema
 from jen1composer.serving.bodies import Bodies
 from jen1composer.serving.jobs import Stopping
 from jen1composer.serving.problems import responses
@@ -22,6 +23,7 @@ TakeId = Annotated[str, Path(pattern='^[0-9a-f]{8,64}$')]
 Kind = Literal['flac', 'wav']
 FOREVER = {'Cache-Control': 'private, max-age=31536000, immutable'}
 NOW = {'Cache-Control': 'no-store'}
+ACTION = {'requestBody': {'content': {'application/json': {'schema': actions_schema()}}}}
 SOUND: dict[int | str, dict[str, Any]] = {200: {'content': {'audio/flac': {}, 'audio/wav': {}}}}
 ZIP: dict[int | str, dict[str, Any]] = {200: {'content': {'application/zip': {}}}}
 ACTIONS = {
@@ -143,7 +145,8 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
     @router.post(
         '/{id}/actions',
         response_model=SessionJson,
-        responses=responses(404, 409, 429, 503) | {202: {'model': Queued}},
+        responses=responses(404, 409, 413, 429, 503) | {202: {'model': Queued}},
+        openapi_extra=ACTION,
     )
     def act(
         id: Id, action: Annotated[dict[str, Any], Body(openapi_examples=ACTIONS)]

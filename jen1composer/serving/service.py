@@ -24,6 +24,7 @@ from jen1composer.generation.request import Request
 from jen1composer.generation.session import Session, session_to_json
 from jen1composer.generation.session_folder import open_session, save_session
 from jen1composer.generation.session_steps import apply, plan
+from jen1composer.generation.soundness import warnings_of
 from jen1composer.serving import sound
 from jen1composer.serving.jobs import Flag, Jobs, Progress, QueueFull
 from jen1composer.serving.limits import Limits
@@ -210,12 +211,13 @@ class Service:
         if job.session is None:
             request = request_from_json(job.body)
             composition = self._made(request, flag, progress)
-            takes = {name: take.audio for name, take in composition.takes.items()}
-            takes['mix'] = sound.quieter(composition.mix)
-            self.store.put_files(
-                job.id,
-                {f'{name}.flac': sound.encode(audio, 'flac') for name, audio in takes.items()},
-            )
+            takes = composition.takes
+            sounds = {name: take.audio for name, take in takes.items()}
+            sounds['mix'] = sound.quieter(composition.mix)
+            files = {f'{name}.flac': sound.encode(audio, 'flac') for name, audio in sounds.items()}
+            warnings = {name: warnings_of(take.audio, take.holes) for name, take in takes.items()}
+            said = {name: words for name, words in warnings.items() if words}
+            self.store.put_files(job.id, files, said)
             return
         session = self.session(job.session)
         if session.revision == job.revision:  # else it was done, and killed before it could say so

@@ -41,11 +41,13 @@ CREATE TABLE IF NOT EXISTS sessions (
 CREATE TABLE IF NOT EXISTS jobs (
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL,
   body TEXT NOT NULL, session TEXT REFERENCES sessions ON DELETE CASCADE, revision INTEGER NOT NULL,
-  state TEXT NOT NULL, error TEXT, attempts INTEGER NOT NULL DEFAULT 0, tracks TEXT NOT NULL
+  state TEXT NOT NULL, error TEXT, attempts INTEGER NOT NULL DEFAULT 0, tracks TEXT NOT NULL,
+  warnings TEXT NOT NULL DEFAULT '{}'
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS one_job ON jobs (session) WHERE state IN ('queued', 'running');
 CREATE INDEX IF NOT EXISTS by_change ON sessions (changed);
 """
+JSON_COLUMNS = ('body', 'tracks', 'warnings')
 UNFINISHED = "state IN ('queued', 'running')"
 
 
@@ -75,7 +77,8 @@ class SessionRow:
 class JobRow:
     """A job on disk.
 
-    `revision` is the one of the session that it began with, `tracks` are those that it makes.
+    `revision` is the one of the session that it began with, `tracks` are those that it makes, and
+    `warnings` say of which of them what is wrong, see `generation.soundness`.
     """
 
     id: str
@@ -87,6 +90,7 @@ class JobRow:
     error: str | None
     attempts: int
     tracks: list[str]
+    warnings: dict[str, list[str]]
 
 
 class Store:
@@ -199,7 +203,7 @@ class Store:
     def job(self, job: str) -> JobRow:
         row = dict(self._one('jobs', job))
         del row['number']
-        return JobRow(**row | {name: json.loads(row[name]) for name in ('body', 'tracks')})
+        return JobRow(**row | {name: json.loads(row[name]) for name in JSON_COLUMNS})
 
     def job_of(self, session: str) -> str | None:
         """The session's unfinished job."""
@@ -231,7 +235,12 @@ class Store:
     def end_job(self, job: str, state: str, error: str | None = None) -> None:
         self._update(job, 'state = ?, error = ?', state, error)
 
-    def put_files(self, job: str, files: Mapping[str, bytes]) -> None:
+    def put_files(
+        self,
+        job: str,
+        files: Mapping[str, bytes],
+        warnings: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         """The result of a job without a session, all of it at once, and that it is done."""
         folder = self.job_folder(job)
         aside = folder.with_suffix('.aside')
@@ -244,7 +253,7 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
         aside.replace(folder)
-        self._update(job, "state = 'done'")
+        self._update(job, "state = 'done', warnings = ?", json.dumps(dict(warnings or {})))
 
     def forget_jobs(self, keep: int) -> None:
         """Removes finished jobs, with their sound, but for the newest `keep`."""

@@ -26,6 +26,7 @@ TRAIN = [
 TPU = ['--name=pod', '--zone=us-west4-a']
 NODES = ['--name=run', '--nodes=4', '--gpus=2', '--partition=gpu', '--account=us']
 IMAGE = ['--name=pod', '--image=registry.example/jen1:1', '--topology=2x2x4', '--slices=2']
+SERVE = ['--name=studio', '--image=registry.example/jen1:1', '--model=gs://b/exported']
 CALLS = [
     ['tpu_vm.sh', 'up', *TPU, '--spot=yes', '--project=p'],
     ['tpu_vm.sh', 'install', *TPU],
@@ -36,10 +37,15 @@ CALLS = [
     ['gke.sh', 'run', *IMAGE, '--', *TRAIN],
     ['gke.sh', 'logs', '--name=pod', '--namespace=team'],
     ['gke.sh', 'delete', '--name=pod'],
+    ['gke_serve.sh', 'up', *SERVE, '--chips=4', '--topology=2x2'],
+    ['gke_serve.sh', 'reach', '--name=studio', '--port=8001'],
+    ['gke_serve.sh', 'logs', '--name=studio'],
+    ['gke_serve.sh', 'delete', '--name=studio'],
     ['slurm.sh', 'run', *NODES, '--', *TRAIN],
     ['slurm.sh', 'logs', '--name=run'],
     ['slurm.sh', 'stop', '--name=run'],
 ]
+PROBES = ('startup', 'liveness', 'readiness')
 NOTE = """#!{python}
 import json, os, sys
 read = sys.stdin.read() if sys.argv[0].endswith(('sbatch', 'kubectl')) else ''
@@ -99,7 +105,9 @@ def check_syntax(script):
     subprocess.run(['bash', '-n'], input=script, text=True, check=True)
 
 
-@pytest.mark.parametrize('script', ['cluster.sh', 'gke.sh', 'slurm.sh', 'tpu_vm.sh'])
+@pytest.mark.parametrize(
+    'script', ['cluster.sh', 'gke.sh', 'gke_serve.sh', 'slurm.sh', 'tpu_vm.sh']
+)
 def test_the_scripts_are_bash(script):
     check_syntax((ROOT / 'launch' / script).read_text())
 
@@ -181,6 +189,41 @@ def test_a_jobset_has_a_job_for_each_slice_and_a_pod_for_each_machine():
     assert container['image'] == 'registry.example/jen1:1'
     assert container['command'] == TRAIN
     assert container['resources'] == {'limits': {'google.com/tpu': 4}}
+
+
+def test_a_server_has_a_disk_a_token_and_chips():
+    shown = plan('gke_serve.sh', 'up', *SERVE, '--chips=4', '--topology=2x2', '--secret=key')
+    text = shown.partition("'MANIFEST'\n")[2].removesuffix('MANIFEST\n')
+    service, stateful = yaml.safe_load_all(text)
+    spec = stateful['spec']
+    pod = spec['template']['spec']
+    (container,) = pod['containers']
+    assert (spec['replicas'], spec['serviceName']) == (1, service['metadata']['name'])
+    assert service['spec']['selector'] == spec['template']['metadata']['labels']
+    assert container['command'] == [
+        *('python', '-m', 'launch.serve', '--model=gs://b/exported', '--host=0.0.0.0'),
+        *('--port=8000', '--slots=8', '--sessions=/sessions', '--token_file=/secrets/token'),
+        '--grace_s=90',
+    ]
+    assert container['resources'] == {'limits': {'google.com/tpu': 4}}
+    assert pod['terminationGracePeriodSeconds'] > 90
+    assert pod['volumes'] == [{'name': 'token', 'secret': {'secretName': 'key'}}]
+    (disk,) = spec['volumeClaimTemplates']
+    mounted = {mount['name']: mount['mountPath'] for mount in container['volumeMounts']}
+    assert mounted == {disk['metadata']['name']: '/sessions', 'token': '/secrets'}
+    probes = {name: container[f'{name}Probe']['httpGet']['path'] for name in PROBES}
+    assert probes == {'startup': '/healthz', 'liveness': '/healthz', 'readiness': '/readyz'}
+
+
+def test_the_flags_of_a_server_in_a_cluster_are_those_of_the_command():
+    """What the manifest starts is a command that there is, with flags that it has."""
+    shown = plan('gke_serve.sh', 'up', *SERVE)
+    source = (ROOT / 'launch' / 'serve.py').read_text()
+    text = shown.partition("'MANIFEST'\n")[2].removesuffix('MANIFEST\n')
+    _, stateful = yaml.safe_load_all(text)
+    command = stateful['spec']['template']['spec']['containers'][0]['command']
+    for word in command[3:]:
+        assert f"'{word.removeprefix('--').partition('=')[0]}'" in source
 
 
 @settings(max_examples=10)

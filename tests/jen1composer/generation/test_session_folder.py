@@ -107,7 +107,7 @@ def damaged(folder, name, how):
         case 'cut':
             path.write_bytes(data[:-3])
         case 'changed':
-            path.write_bytes(data[:-40] + bytes([data[-40] ^ 1]) + data[-39:])
+            path.write_bytes(data[:-90] + bytes([data[-90] ^ 1]) + data[-89:])
         case 'missing':
             path.unlink()
         case 'empty':
@@ -160,7 +160,7 @@ def test_what_is_no_session_is_refused(tmp_path, said):
 def test_a_later_version_is_refused(tmp_path):
     save_session(tmp_path, new())
     path = tmp_path / 'session.json'
-    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    path.write_text(path.read_text().replace('"version":1', '"version":2'))
     with pytest.raises(BadInput, match='version 2; allowed is 1'):
         open_session(tmp_path)
 

@@ -128,6 +128,19 @@ def test_more_than_fits_is_told_when_to_ask_again(tmp_path, composer):
         assert client.get('/metrics').text.count('state="cancelled"') >= 1
 
 
+@pytest.mark.parametrize(
+    ('level', 'expected'), [(0.1, {}), (0.0, {'bass': ['silent']}), (2.0, {'bass': ['clipped']})]
+)
+def test_a_take_that_came_out_wrong_is_said_to_be_so(tmp_path, composer, level, expected):
+    compose = noise()
+    with http(tmp_path, composer, compose) as client:
+        compose.level = level
+        job = client.post('/api/compose', json={'targets': ['bass']}).json()['job']
+        while (found := client.get(f'/api/jobs/{job}').json())['state'] != 'done':
+            pass
+        assert found['warnings'] == expected
+
+
 def test_there_is_room_for_so_many_sessions_of_such_length(tmp_path, composer):
     limits = Limits(sessions=2, session_s=5.0, seconds=10)
     with http(tmp_path, composer, noise(), limits=limits) as client:

@@ -9,6 +9,7 @@ import pytest
 import safetensors.numpy
 import soundfile
 
+from jen1composer.generation.actions import ACTIONS
 from tests.jen1composer import tiny_codec
 from tests.jen1composer.serving.client import Client, serving
 
@@ -222,6 +223,17 @@ def test_openapi_knows_every_route(client: Client):
     paths = client.get('/openapi.json').json['paths']
     assert '/api/sessions/{id}/actions' in paths
     assert paths['/api/jobs/{job}']['delete']['responses']['202']
+    act = paths['/api/sessions/{id}/actions']['post']
+    kinds = act['requestBody']['content']['application/json']['schema']['oneOf']
+    by_name = {kind['properties']['do']['const']: kind for kind in kinds}
+    assert set(by_name) == set(ACTIONS) - {'upload'}
+    assert by_name['select']['required'] == ['do', 'track', 'take']
+    assert by_name['compose']['properties']['steps'] == {'type': 'integer', 'default': 50}
+
+
+def test_a_method_that_is_none_is_told_which_are(client: Client):
+    answer = client.send('PUT', '/api/about')
+    assert (answer.status, answer.headers['allow']) == (405, 'GET')
 
 
 def test_metrics_count(client: Client):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from jen1composer.generation.composer import Composer, Composition
 from jen1composer.generation.request import Request
 from jen1composer.serving import server
+from jen1composer.serving.engine import Engine, StepProgress
 from jen1composer.serving.jobs import Flag
 from jen1composer.serving.limits import Limits
 from jen1composer.serving.service import Service
@@ -32,33 +33,21 @@ def composer() -> Composer:
 
 
 @dataclasses.dataclass(frozen=True)
-class StepProgress:
-    done: int
-    total: int
-    left_s: float
+class Slow:
+    """Composes with an engine; each step takes `step_s` longer than it has to."""
 
-    @property
-    def share(self) -> float:
-        return self.done / self.total
-
-
-@dataclasses.dataclass(frozen=True)
-class OneByOne:
-    """Composes without an engine; each step takes `step_s` longer than it has to."""
-
-    composer: Composer
+    engine: Engine
     step_s: float
 
     def __call__(
         self, request: Request, *, cancelled: Flag, on_progress: Callable[[StepProgress], None]
     ) -> Composition:
-        for step in range(request.num_steps):
+        def step(done: StepProgress) -> None:
             cancelled.check()
             time.sleep(self.step_s)
-            on_progress(
-                StepProgress(step, request.num_steps, self.step_s * (request.num_steps - step))
-            )
-        return self.composer.compose(request)
+            on_progress(done)
+
+        return self.engine.compose(request, cancelled=cancelled, on_progress=step)
 
 
 def main() -> None:
@@ -71,23 +60,22 @@ def main() -> None:
     parser.add_argument('--limits', type=json.loads, default={})
     parser.add_argument('--token')
     args = parser.parse_args()
-    limits = Limits(**args.limits)
     tiny = composer()
-    service = Service(
-        composer=tiny,
-        compose=OneByOne(tiny, args.step_s),
-        store=Store(args.folder or tempfile.mkdtemp()),
-        limits=limits,
-    )
-    app = server.make_app(service, token=args.token, warm_steps=2)
-    server.serve(
-        app,
-        service,
-        host=args.host,
-        port=args.port,
-        token=args.token,
-        on_start=lambda: print(f'listening at http://{args.host}:{args.port}', flush=True),
-    )
+    with Store(args.folder or tempfile.mkdtemp()) as store, Engine(tiny) as engine:
+        service = Service(
+            composer=tiny,
+            compose=Slow(engine, args.step_s),
+            store=store,
+            limits=Limits(**args.limits),
+        )
+        server.serve(
+            server.make_app(service, token=args.token, warm_steps=2),
+            service,
+            host=args.host,
+            port=args.port,
+            token=args.token,
+            on_start=lambda: print(f'listening at http://{args.host}:{args.port}', flush=True),
+        )
 
 
 if __name__ == '__main__':

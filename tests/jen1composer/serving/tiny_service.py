@@ -14,11 +14,11 @@ from jen1composer.generation.composer import Composition, Take
 from jen1composer.generation.parts import make_parts
 from jen1composer.generation.request import Request
 from jen1composer.serving import server
+from jen1composer.serving.engine import StepProgress
 from jen1composer.serving.limits import Limits
 from jen1composer.serving.service import Service
 from jen1composer.serving.store import Store
 from jen1composer.tracks import SAMPLE_RATE, TRACKS, Role
-from tests.jen1composer.serving.tiny_server import StepProgress
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -27,11 +27,12 @@ class Noise:
 
     open: threading.Event = dataclasses.field(default_factory=threading.Event)
     error: Exception | None = None
+    level: float = 0.1
     calls: int = 0
 
     def __call__(self, request: Request, *, cancelled: Any, on_progress: Any) -> Composition:
         self.calls += 1
-        on_progress(StepProgress(1, 2, 1.0))
+        on_progress(StepProgress(done=1, total=2, left_s=1.0))
         while not self.open.wait(0.01):
             cancelled.check()
         if self.error:
@@ -43,7 +44,7 @@ class Noise:
                 continue
             audio, rng = part.audio, np.random.default_rng(request.seed + number)
             if part.holes:
-                audio = 0.1 * rng.standard_normal((num_samples, 2)).astype(np.float32)
+                audio = self.level * rng.standard_normal((num_samples, 2)).astype(np.float32)
             assert audio is not None
             latents = np.zeros((1, 1), np.float32)
             takes[TRACKS[number]] = Take(
