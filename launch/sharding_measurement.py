@@ -84,8 +84,8 @@ def measure(cell: Mapping[str, Any], hlo: pathlib.Path | None = None) -> dict[st
         },
         'left_whole_bytes': sum(whole.num_bytes for whole in program.left_whole),
         'flops': {
-            'counted': subject.gradient_flops / len(here),
-            'model': subject.model_flops / len(here),
+            'counted': subject.gradient_flops / layout.work_parts,
+            'model': subject.model_flops / layout.work_parts,
         },
     }
     notebook = Notebook()
