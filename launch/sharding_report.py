@@ -150,7 +150,8 @@ def _memory(report: Report) -> Table:
             continue
         held = row.found['bytes']
         mesh = ','.join(f'{axis}={n}' for axis, n in row.found['mesh'].items()) or 'one device'
-        parts = [held[name] for name in ('parameters', 'optimizer', 'average', 'temporary', 'peak')]
+        parts = [held[name] for name in ('parameters', 'optimizer', 'average')]
+        parts += [None if held['peak'] is None else max(0, held['peak'] - sum(parts)), held['peak']]
         rows.append([row.cell.name, mesh, f'{row.cell.batch}', *map(size, parts)])
     return Table(
         title=f'Memory of a device, {report.devices.text}',
@@ -161,13 +162,13 @@ def _memory(report: Report) -> Table:
             'parameters',
             'optimiser',
             'average',
-            'temporaries',
+            'the rest',
             'peak',
         ),
         rows=rows,
-        text='Temporaries are activations, gradients and gathered weights, as the compiler has '
-        'arranged them. The peak is the compiler’s on TPUs; elsewhere arguments + results - '
-        'shared + temporaries.',
+        text='The peak is the compiler’s on TPUs and GPUs; on CPUs arguments + results - shared + '
+        'temporaries. The rest is what it has beside the state: the batch, activations, gradients '
+        'and gathered weights.',
     )
 
 

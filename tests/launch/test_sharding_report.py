@@ -39,7 +39,7 @@ def compiled(**changed: Any) -> dict[str, Any]:
             'parameters': 2**20,
             'optimizer': 2**21,
             'average': 2**20,
-            'temporary': 2**30,
+            'temporary': 2**33,
             'peak': 2**31,
             'accessed': chip.memory_bytes_per_s / 10,
         },
@@ -129,6 +129,17 @@ def test_sent_bytes_stand_beside_the_ideal_ones_and_a_least_says_so():
     assert 'at least 18.63 GiB' in found  # 20e9 bytes
     assert '1.00 GiB' in found
     assert '512.00 MiB' in found  # a reduce-scatter that was not formed is a row too
+
+
+def test_memory_adds_up_to_the_peak_whatever_the_compiler_calls_temporary():
+    memory = tables(report(row(compiled())))[0]
+    found = dict(zip(memory.header, memory.rows[0], strict=True))
+    assert found['parameters'] == found['average'] == '1.00 MiB'
+    assert (found['optimiser'], found['the rest'], found['peak']) == (
+        '2.00 MiB',
+        f'{(2**31 - 2**22) / 2**30:.2f} GiB',
+        '2.00 GiB',
+    )
 
 
 def test_sizes():
