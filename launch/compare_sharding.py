@@ -14,7 +14,8 @@ and the time of a step is projected from the chip's published peaks.
 A row is a strategy on a mesh; it is shown when it is known and kept in OUT/cells by the hash of all
 that decides it. Interrupted, the command goes on where it was. It takes a config of train_composer
 or of train_autoencoder, and no data: what the data would tell a composer is told by flags, as in
-launch.describe. Writes OUT/comparison.json and OUT/index.html beside the table.
+launch.describe. Writes OUT/comparison.json and OUT/index.html beside the table. Exits with 2 where
+there are no such devices, and with 1 where no cell could be compiled.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
+from jen1composer.errors import RunFailed
 from launch import command, given_by_data
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py.')
@@ -80,6 +82,8 @@ def main(argv: list[str]) -> None:
     )
     out = pathlib.Path(command.folder('--out', _OUT.value))
     kept = out / 'cells'
+    if any(sharding_cells.known(cell, kept) is None for cell in cells):
+        devices.require()
     rows: list[sharding_report.Row] = []
     print(sharding_report.heading(devices), flush=True)
     bar = command.progress(cells, 'cells')
@@ -101,6 +105,8 @@ def main(argv: list[str]) -> None:
     )
     (out / 'index.html').write_text(render(sharding_report.page(report)))
     print(json.dumps({'page': str(out / 'index.html'), 'json': str(out / 'comparison.json')}))
+    if not any(row.compiled for row in rows):
+        raise RunFailed('no cell could be compiled; the table says why of each')
 
 
 if __name__ == '__main__':
