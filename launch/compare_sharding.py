@@ -11,7 +11,8 @@ slices of it, 2xv5e:4x4. Steps are run and timed where the devices are here. For
 compiled ahead of time, which needs libtpu and no TPU: what does not fit is told by the compiler,
 and the time of a step is projected from the chip's published peaks.
 
-A row is a strategy on a mesh; it is shown when it is known and kept in OUT/cells by the hash of all
+--xla_preset=tpu_async_all_gather and its like compile with XLA's flags (launch/xla_presets.py). A
+row is a strategy on a mesh; it is shown when it is known and kept in OUT/cells by the hash of all
 that decides it. Interrupted, the command goes on where it was. It takes a config of train_composer
 or of train_autoencoder, and no data: what the data would tell a composer is told by flags, as in
 launch.describe. Writes OUT/comparison.json and OUT/index.html beside the table. Exits with 2 where
@@ -28,7 +29,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from jen1composer.errors import RunFailed
-from launch import command, given_by_data
+from launch import command, given_by_data, xla_presets
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py.')
 _DEVICES = flags.DEFINE_string(
@@ -52,12 +53,14 @@ _REPEATS = flags.DEFINE_integer(
 )
 _KEEP_HLO = flags.DEFINE_bool('keep_hlo', False, 'Keep each compiled program as text.')
 flags.adopt_module_key_flags(given_by_data)
+flags.adopt_module_key_flags(xla_presets)
 
 
 def main(argv: list[str]) -> None:
     del argv
     from launch.sharding_devices import Devices
 
+    xla_presets.apply()
     devices = Devices.parse(_DEVICES.value)
     os.environ.update(devices.environment)  # before JAX is imported, here as in what measures
 

@@ -9,9 +9,9 @@ those that take the place of an argument, and what it needs meanwhile:
 
 (2) peak = arguments + results - shared + meanwhile
 
-Compilers for TPUs and GPUs tell the peak, and `meanwhile` is what (2) makes of it; their size of all
-that is temporary is another thing (compiled for a TPU v5e: 2.48 GiB where the peak leaves 1.84, in
-another program .08 where it leaves .14). What the compiler for CPUs calls the peak leaves out all
+Compilers for TPUs and GPUs tell the peak, and `meanwhile` is what (2) makes of it. Their size of
+all that is temporary is another thing: compiled for a TPU v5e, 2.48 GiB where the peak leaves 1.84,
+in another program .08 where it leaves .14. What the compiler for CPUs calls the peak leaves out all
 that is temporary, and its size of that stands in (2).
 """
 
