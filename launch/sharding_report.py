@@ -35,6 +35,12 @@ class Row:
         return sum(one['bytes_sent'] for one in self.found['collectives'])
 
     @property
+    def bytes_between_slices(self) -> float:
+        """Of `bytes_sent` those that go over the network between slices."""
+        found = self.found['collectives']
+        return sum(one['bytes_sent'] for one in found if one['between_slices'])
+
+    @property
     def flops(self) -> float:
         """Of a device and step: what the network takes, not what is computed beside it."""
         return self.found['flops']['counted']
@@ -55,7 +61,13 @@ class Row:
         accessed = self.found['bytes']['accessed'] if self.compiled else None
         if chip is None or accessed is None:
             return None
-        return project(chip, flops=self.flops, bytes_accessed=accessed, bytes_sent=self.bytes_sent)
+        return project(
+            chip,
+            flops=self.flops,
+            bytes_accessed=accessed,
+            bytes_sent=self.bytes_sent - self.bytes_between_slices,
+            bytes_between_slices=self.bytes_between_slices,
+        )
 
     @property
     def mfu(self) -> float | None:
@@ -293,6 +305,7 @@ def _projected(rows: Sequence[Row]) -> Table:
             'compute',
             'memory',
             'communication',
+            'between slices',
             'bound by',
             'best',
             'worst',
@@ -304,6 +317,7 @@ def _projected(rows: Sequence[Row]) -> Table:
                 seconds(row.projection.compute_s),
                 seconds(row.projection.memory_s),
                 seconds(row.projection.communication_s),
+                seconds(row.projection.between_slices_s or None),
                 row.projection.bound,
                 seconds(row.projection.best_s),
                 seconds(row.projection.worst_s),
@@ -313,7 +327,7 @@ def _projected(rows: Sequence[Row]) -> Table:
             for row in rows
             if row.projection is not None
         ],
-        text=f'Not measured: {FORMULA}. Bytes between slices are counted as if sent inside one.',
+        text=f'Not measured: {FORMULA} (jen1composer/sharding/chips.py).',
     )
 
 

@@ -92,6 +92,19 @@ def test_a_projection_is_called_one_and_shows_its_formula():
     assert '25% to 50%' in text  # MFU: what is computed again is no use
 
 
+def test_a_projection_on_two_slices_sends_over_their_network():
+    chip = find_chip('TPU v5e')
+    inside, gradients = compiled()['collectives'][0], {'between_slices': True, 'axes': ['data']}
+    gradients = inside | gradients | {'bytes_sent': chip.between_slices_bytes_per_s / 2}
+    found = row(compiled(num_slices=2, collectives=[inside, gradients]), devices='2xv5e:4x4')
+    assert found.projection.communication_s == pytest.approx(0.1)
+    assert found.projection.between_slices_s == pytest.approx(0.5)
+    assert found.projection.worst_s == pytest.approx(0.7)
+    assert found.bytes_sent == inside['bytes_sent'] + gradients['bytes_sent']
+    unknown = compiled(collectives=[inside, gradients], device_kind='TPU v4')
+    assert row(unknown, devices='2xv4:2x2x1').projection is None
+
+
 def test_what_was_run_has_speed_utilisation_and_efficiency():
     found = row(ran(0.5), alone=ran(0.4))
     assert found.efficiency == pytest.approx(0.8)
