@@ -220,8 +220,8 @@ def _work(rows: Sequence[Row]) -> Table:
             for row in rows
         ],
         text='Counted are the products of matrices of the network’s gradient, from the config, '
-        'what is computed again included, which MFU leaves out; XLA counts all of its program, '
-        'optimiser included.'
+        'what is computed again included, which MFU leaves out, shared evenly among devices; XLA '
+        'counts all of its program, the optimiser and what a strategy leaves whole included.'
         + (
             ' Compiled with less effort (--compile_effort): bytes and times are those of a slower '
             'program.'
