@@ -61,9 +61,10 @@ class Row:
         accessed = self.found['bytes']['accessed'] if self.compiled else None
         if chip is None or accessed is None:
             return None
+        compiled = self.found['flops']['compiled'] or 0.0  # more where work stays whole
         return project(
             chip,
-            flops=self.flops,
+            flops=max(self.flops, compiled),
             bytes_accessed=accessed,
             bytes_sent=self.bytes_sent - self.bytes_between_slices,
             bytes_between_slices=self.bytes_between_slices,
@@ -327,13 +328,14 @@ def _projected(rows: Sequence[Row]) -> Table:
             for row in rows
             if row.projection is not None
         ],
-        text=f'Not measured: {FORMULA} (jen1composer/sharding/chips.py).',
+        text=f'Not measured: {FORMULA} (jen1composer/sharding/chips.py). F is XLA’s '
+        'count where that is the larger one, as where each device computes what stays whole.',
     )
 
 
 def _useful_s(row: Row) -> float:
     """Seconds of computing that are the model's own, at the peak: MFU is their share."""
-    return row.projection.compute_s * row.model_flops / row.flops if row.projection else 0.0
+    return utilization(row.model_flops, row.found['device_kind']) or 0.0
 
 
 def _best(row: Row) -> Table:

@@ -46,7 +46,7 @@ def compiled(**changed: Any) -> dict[str, Any]:
         'flops': {  # half of what is computed is computed again
             'counted': chip.flops_per_s / 10,
             'model': chip.flops_per_s / 20,
-            'compiled': chip.flops_per_s / 9,
+            'compiled': chip.flops_per_s / 11,
         },
         'seconds': {'lower': 1.0, 'compile': 60.0},
         'collectives': [
@@ -90,6 +90,16 @@ def test_a_projection_is_called_one_and_shows_its_formula():
     assert said['best_s'] == pytest.approx(0.1)
     assert said['worst_s'] == pytest.approx(0.2)
     assert '25% to 50%' in text  # MFU: what is computed again is no use
+
+
+def test_a_projection_computes_what_stays_whole_on_each_device():
+    flops = compiled()['flops']
+    whole = row(compiled(flops=flops | {'compiled': 3 * flops['counted']}))
+    assert whole.projection.compute_s == pytest.approx(0.3)
+    assert '12% to 17%' in terminal(tables(report(whole)))  # which is no use either
+    assert row(compiled(flops=flops | {'compiled': None})).projection.compute_s == pytest.approx(
+        0.1
+    )
 
 
 def test_a_projection_on_two_slices_sends_over_their_network():
