@@ -11,6 +11,7 @@ def common_loop() -> ConfigDict:
     """The section `loop` of a config, but for how long it is and what is done how often."""
     loop = ConfigDict()
     loop.agree_every = 10  # steps between what several hosts agree on: to save, to stop
+    loop.keep = 2  # newest checkpoints that stay
     loop.prefetch = True  # the next batch is placed on the devices while a step runs
     loop.writers = ''  # beside metrics.jsonl: 'tensorboard,wandb'
     loop.watchdog_s = 1800.0  # stacks.txt says where it hangs if no step ends; 0: never

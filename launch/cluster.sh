@@ -77,7 +77,7 @@ count() {
 
 # label NAME...: that these options can be names of machines and jobs.
 label() {
-    local _name _variable
+    local _name _variable _value
     for _name; do
         _variable=${_name//-/_}
         case ${!_variable} in
@@ -85,6 +85,9 @@ label() {
                 fail "--$_name=${!_variable}: allowed are a-z, 0-9 and -, a letter first, no - last"
                 ;;
         esac
+        _value=${!_variable}
+        [ ${#_value} -le 63 ] ||
+            fail "--$_name=$_value: ${#_value} letters; allowed are at most 63"
     done
 }
 
@@ -106,6 +109,17 @@ quote() {
         line+="${line:+ }$word"
     done
     printf '%s\n' "$line"
+}
+
+# strings WORD...: as YAML and JSON write them, with commas between.
+strings() {
+    local word list=''
+    for word; do
+        word=${word//\\/\\\\}
+        word=${word//\"/\\\"}
+        list+="${list:+, }\"$word\""
+    done
+    printf '%s' "$list"
 }
 
 # Does what the plan on standard input says, or shows it.

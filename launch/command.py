@@ -199,6 +199,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         for name, path in configs.items():
             _explain_config(name, path, argv, error)
         raise
+    _refuse_repeated(argv, configs)
     if len(rest) > 1:
         raise BadInput(f'{rest[1]!r}: every argument is a --flag=value, see --help')
     if not flags.FLAGS['verbosity'].present:  # Libraries tell of every file they write.
@@ -240,6 +241,18 @@ def _explain_config(name: str, path: str, argv: Sequence[str], error: Exception)
         flag = arg.partition('=')[0].lstrip('-').removeprefix('no')
         if arg.startswith('-') and flag.startswith(f'{name}.'):
             _explain_override(arg, flag.split('.'), config)
+
+
+def _refuse_repeated(argv: Sequence[str], configs: Iterable[str]) -> None:
+    """Raises BadInput for a tuple that is given twice, which `ml_collections` makes one of both."""
+    given = [arg.partition('=')[0].lstrip('-') for arg in argv if arg.startswith('-')]
+    for flag in given:
+        several = given.count(flag) > 1 and flag.partition('.')[0] in configs and '.' in flag
+        if several and isinstance(flags.FLAGS[flag].value, list | tuple):
+            raise BadInput(
+                f'--{flag}: given {given.count(flag)} times; allowed is once, with all values: '
+                f'--{flag}=(1,2)'
+            )
 
 
 def _explain_override(arg: str, keys: Sequence[str], config: Any) -> None:

@@ -11,10 +11,12 @@ slices of it, 2xv5e:4x4. Steps are run and timed where the devices are here. For
 compiled ahead of time, which needs libtpu and no TPU: what does not fit is told by the compiler,
 and the time of a step is projected from the chip's published peaks.
 
-A row is a strategy on a mesh; it is shown when it is known and kept in OUT/cells by the hash of all
+--xla_preset=tpu_async_all_gather and its like compile with XLA's flags (launch/xla_presets.py). A
+row is a strategy on a mesh; it is shown when it is known and kept in OUT/cells by the hash of all
 that decides it. Interrupted, the command goes on where it was. It takes a config of train_composer
 or of train_autoencoder, and no data: what the data would tell a composer is told by flags, as in
-launch.describe. Writes OUT/comparison.json and OUT/index.html beside the table.
+launch.describe. Writes OUT/comparison.json and OUT/index.html beside the table. Exits with 2 where
+there are no such devices, and with 1 where no cell could be compiled.
 """
 
 import dataclasses
@@ -26,7 +28,8 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from launch import command, given_by_data
+from jen1composer.errors import RunFailed
+from launch import command, given_by_data, xla_presets
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'Config, e.g. configs/demo.py.')
 _DEVICES = flags.DEFINE_string(
@@ -50,12 +53,14 @@ _REPEATS = flags.DEFINE_integer(
 )
 _KEEP_HLO = flags.DEFINE_bool('keep_hlo', False, 'Keep each compiled program as text.')
 flags.adopt_module_key_flags(given_by_data)
+flags.adopt_module_key_flags(xla_presets)
 
 
 def main(argv: list[str]) -> None:
     del argv
     from launch.sharding_devices import Devices
 
+    xla_presets.apply()
     devices = Devices.parse(_DEVICES.value)
     os.environ.update(devices.environment)  # before JAX is imported, here as in what measures
 
@@ -80,6 +85,8 @@ def main(argv: list[str]) -> None:
     )
     out = pathlib.Path(command.folder('--out', _OUT.value))
     kept = out / 'cells'
+    if any(sharding_cells.known(cell, kept) is None for cell in cells):
+        devices.require()
     rows: list[sharding_report.Row] = []
     print(sharding_report.heading(devices), flush=True)
     bar = command.progress(cells, 'cells')
@@ -101,6 +108,8 @@ def main(argv: list[str]) -> None:
     )
     (out / 'index.html').write_text(render(sharding_report.page(report)))
     print(json.dumps({'page': str(out / 'index.html'), 'json': str(out / 'comparison.json')}))
+    if not any(row.compiled for row in rows):
+        raise RunFailed('no cell could be compiled; the table says why of each')
 
 
 if __name__ == '__main__':

@@ -83,26 +83,27 @@ def plan(
         process: likewise.
         tpu: whether there are TPUs in this machine.
 
-    Raises BadInput for flags that do not go together, and a number of GPUs that cannot be shared.
+    Raises BadInput for flags that do not go together, variables that are not all there, and
+    numbers of GPUs that cannot be shared.
     """
     if coordinator is not None:
         _check_address(coordinator)
     if processes is not None or process is not None:
         return _by_flags(coordinator, processes, process)
     if 'OMPI_COMM_WORLD_SIZE' in environment:
-        found = _by_open_mpi(environment, coordinator)
-    elif 'SLURM_STEP_NUM_TASKS' in environment:
-        found = _by_slurm(environment, coordinator)
-    elif coordinator is not None:
+        alone = _number(environment, 'OMPI_COMM_WORLD_SIZE') == 1
+        return None if alone else _by_open_mpi(environment, coordinator)
+    if 'SLURM_STEP_NUM_TASKS' in environment:
+        alone = _number(environment, 'SLURM_STEP_NUM_TASKS') == 1
+        return None if alone else _by_slurm(environment, coordinator)
+    if coordinator is not None:
         raise BadInput(
             f'--coordinator={coordinator}: neither Open MPI nor SLURM says which process this is; '
             'needed are --processes=N and --process=I'
         )
-    elif tpu and _may_have_neighbours(environment):
+    if tpu and _may_have_neighbours(environment):
         return Start(found_by='TPU')
-    else:
-        return None
-    return found if found.processes != 1 else None
+    return None
 
 
 def initialize(start: Start) -> None:
@@ -178,13 +179,14 @@ def _by_open_mpi(environment: Mapping[str, str], coordinator: str | None) -> Sta
             )
         host = read[2] or f'[{read[3]}]'
         coordinator = f'{host}:{_port(int(read[1]) >> 12)}'  # the lower bits are always 0
-    local = _number(environment, 'OMPI_COMM_WORLD_LOCAL_RANK')
+    processes = _number(environment, 'OMPI_COMM_WORLD_SIZE')
     locals_ = _number(environment, 'OMPI_COMM_WORLD_LOCAL_SIZE')
+    local = _number(environment, 'OMPI_COMM_WORLD_LOCAL_RANK', below=locals_)
     return Start(
         found_by='Open MPI',
         coordinator=coordinator,
-        processes=_number(environment, 'OMPI_COMM_WORLD_SIZE'),
-        process=_number(environment, 'OMPI_COMM_WORLD_RANK'),
+        processes=processes,
+        process=_number(environment, 'OMPI_COMM_WORLD_RANK', below=processes),
         gpus=share_of_gpus(environment, local, locals_),
     )
 
@@ -192,14 +194,19 @@ def _by_open_mpi(environment: Mapping[str, str], coordinator: str | None) -> Sta
 def _by_slurm(environment: Mapping[str, str], coordinator: str | None) -> Start:
     if coordinator is None:
         job, step = _number(environment, 'SLURM_JOB_ID'), _number(environment, 'SLURM_STEP_ID')
-        coordinator = f'{first_host(environment["SLURM_STEP_NODELIST"])}:{_port(job + step)}'
-    node, local = _number(environment, 'SLURM_NODEID'), _number(environment, 'SLURM_LOCALID')
-    locals_ = tasks_per_node(environment['SLURM_STEP_TASKS_PER_NODE'])[node]
+        nodes = _text(environment, 'SLURM_STEP_NODELIST')
+        coordinator = f'{first_host(nodes)}:{_port(job + step)}'
+    listed = _text(environment, 'SLURM_STEP_TASKS_PER_NODE')
+    counts = tasks_per_node(listed)
+    require(bool(counts), 'SLURM_STEP_TASKS_PER_NODE', listed, "is a list such as '4(x2),3'")
+    locals_ = counts[_number(environment, 'SLURM_NODEID', below=len(counts))]
+    local = _number(environment, 'SLURM_LOCALID', below=locals_)
+    processes = _number(environment, 'SLURM_STEP_NUM_TASKS')
     return Start(
         found_by='SLURM',
         coordinator=coordinator,
-        processes=_number(environment, 'SLURM_STEP_NUM_TASKS'),
-        process=_number(environment, 'SLURM_PROCID'),
+        processes=processes,
+        process=_number(environment, 'SLURM_PROCID', below=processes),
         gpus=share_of_gpus(environment, local, locals_),
     )
 
@@ -255,10 +262,21 @@ def _port(job: int) -> int:
     return FIRST_PORT + job % NUM_PORTS
 
 
-def _number(environment: Mapping[str, str], name: str) -> int:
+def _text(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name, '')
-    if not value.isdecimal():
-        raise BadInput(f'{name}={value}: set by the launcher of processes; allowed is a number')
+    if not value:
+        raise BadInput(
+            f'{name}: missing beside others of its launcher; allowed are all of them, or '
+            '--processes=1'
+        )
+    return value
+
+
+def _number(environment: Mapping[str, str], name: str, below: int | None = None) -> int:
+    value = _text(environment, name)
+    if not value.isdecimal() or (below is not None and int(value) >= below):
+        allowed = 'a number' if below is None else f'a number below {below}'
+        raise BadInput(f'{name}={value}: set by the launcher of processes; allowed is {allowed}')
     return int(value)
 
 

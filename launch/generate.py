@@ -26,7 +26,7 @@ from absl import flags
 
 from launch import command
 
-_CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Workdir of train_composer.')
+_CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Workdir of train_composer, or an export.')
 _PROMPT = flags.DEFINE_string('prompt', '', 'Words for the music.')
 _TARGETS = flags.DEFINE_list('targets', [], 'Tracks to make.')
 _GIVEN = flags.DEFINE_list('given', [], 'Tracks to build on, as TRACK=FILE.')

@@ -28,28 +28,22 @@ read_arguments 'run logs delete' \
 need name
 label name namespace
 
-# strings WORD...: as YAML and JSON write them, with commas between.
-strings() {
-    local word list=''
-    for word; do
-        word=${word//\\/\\\\}
-        word=${word//\"/\\\"}
-        list+="${list:+, }\"$word\""
-    done
-    printf '%s' "$list"
-}
-
 run() {
-    need name image
+    need name image accelerator
     need_training
     count slices chips-per-host restarts
     case $topology in
-        '' | x* | *x | *xx* | *[!0-9x]*) fail "--topology=$topology: allowed is e.g. 4x4" ;;
+        '' | 0* | *x0* | x* | *x | *xx* | *[!0-9x]*)
+            fail "--topology=$topology: allowed is e.g. 4x4"
+            ;;
     esac
     local chips=$((${topology//x/*}))
     [ $((chips % chips_per_host)) = 0 ] ||
         fail "--chips-per-host=$chips_per_host: allowed is what divides the $chips of $topology"
     local hosts=$((chips / chips_per_host))
+    local pod=$name-slice-$((slices - 1))-$((hosts - 1))-abcde # JobSet's longest; the end by chance
+    [ ${#pod} -le 63 ] ||
+        fail "--name=$name: pods such as $pod have ${#pod} letters; allowed are at most 63"
     cat << PLAN
 $(quote kubectl apply "--namespace=$namespace" --filename=-) << 'MANIFEST'
 apiVersion: jobset.x-k8s.io/v1alpha2

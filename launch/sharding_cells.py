@@ -165,6 +165,7 @@ def parse_sweep(texts: Sequence[str], config: ConfigDict) -> dict[str, list[Any]
         ]
         if len(fits) != 1 or not values:
             which = f'it is one of {", ".join(fits)}' if fits else 'the config has no such key'
+            which = 'without values' if len(fits) == 1 else which
             raise BadInput(
                 f'--sweep={text}: {which}; allowed are keys of the config with values, such as '
                 'batch=64,128'

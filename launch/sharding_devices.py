@@ -6,11 +6,20 @@
     2xv5e:4x4      two slices of it, joined by a data-centre network
 
 For the first and the last JAX must be told before it starts: `environment` is what it must find.
+`require` asks for them in a process of its own, as does
+
+    python -m launch.sharding_devices DEVICES
+
+so that the process that compares holds no accelerator which those that measure need.
 """
 
 import dataclasses
 import importlib.util
+import os
+import pathlib
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 
 ALLOWED = 'cpu:8, gpu, gpu:2, tpu, v4:2x2x1, v5e:4x4, v5p:2x2x4, v6e:16x16, 2xv5e:4x4 (two slices)'
 MOST_SIMULATED = 64
+ROOT = pathlib.Path(__file__).parents[1]
 _TOPOLOGY = re.compile(r'(?:(\d+)x)?(v\d+[a-z]?:\d+(?:x\d+)+)')
 _HERE = re.compile(r'(cpu|gpu|tpu)(?::(\d+))?')
 
@@ -98,6 +108,27 @@ class Devices:
             return {'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': str(self.count)}
         return {}
 
+    def require(self) -> None:
+        """Raises BadInput where `find` would; this process asks for no device."""
+        child = subprocess.run(
+            [sys.executable, '-m', 'launch.sharding_devices', self.text],
+            cwd=ROOT,
+            env=os.environ | dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if child.returncode:
+            lines = child.stderr.strip().splitlines()
+            told = [line for line in lines if line.startswith('error: --devices')]
+            last = (told or lines or [f'exit status {child.returncode}'])[-1]
+            raise BadInput(last.removeprefix('error: ') if told else f'{self._flag}: {last[:200]}')
+
+    @property
+    def _flag(self) -> str:
+        return f'--devices={self.text}'
+
     def find(self) -> 'list[jax.Device]':
         """The devices, in a process that was started in `environment`; raises BadInput."""
         import jax
@@ -107,9 +138,9 @@ class Devices:
         try:
             found = jax.devices(self.platform)
         except RuntimeError as error:
-            raise BadInput(f'--devices={self.text}: JAX finds no {self.platform} here') from error
+            raise BadInput(f'{self._flag}: JAX finds no {self.platform} here') from error
         if len(found) < self.count:
-            raise BadInput(f'--devices={self.text}: there are {len(found)} here')
+            raise BadInput(f'{self._flag}: there are {len(found)} here')
         return list(found[: self.count] if self.count else found)
 
     def _of_topology(self) -> 'list[jax.Device]':
@@ -122,5 +153,17 @@ class Devices:
             )
         except Exception as error:  # it raises one of several, by jax's version
             reason = str(error).strip().splitlines()[0]
-            raise BadInput(f'--devices={self.text}: no such topology: {reason}') from error
+            raise BadInput(f'{self._flag}: no such topology: {reason}') from error
         return list(found.devices)
+
+
+def main(argv: list[str]) -> None:
+    try:
+        Devices.parse(argv[1]).find()
+    except BadInput as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == '__main__':
+    main(sys.argv)

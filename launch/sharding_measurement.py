@@ -39,7 +39,7 @@ from launch.description import GivenByData, Subject, subject_of
 from launch.sharding_devices import Devices
 from launch.sharding_section import make_accumulate
 
-VERSION = 2  # of what is measured and how it is read: what is kept of another is not used
+VERSION = 3  # of what is measured and how it is read: what is kept of another is not used
 WARM_UP = 2
 OUT_OF_MEMORY = 'RESOURCE_EXHAUSTED'
 
@@ -84,8 +84,8 @@ def measure(cell: Mapping[str, Any], hlo: pathlib.Path | None = None) -> dict[st
         },
         'left_whole_bytes': sum(whole.num_bytes for whole in program.left_whole),
         'flops': {
-            'counted': subject.gradient_flops / len(here),
-            'model': subject.model_flops / len(here),
+            'counted': subject.gradient_flops / layout.work_parts,
+            'model': subject.model_flops / layout.work_parts,
         },
     }
     notebook = Notebook()

@@ -35,6 +35,12 @@ class Row:
         return sum(one['bytes_sent'] for one in self.found['collectives'])
 
     @property
+    def bytes_between_slices(self) -> float:
+        """Of `bytes_sent` those that go over the network between slices."""
+        found = self.found['collectives']
+        return sum(one['bytes_sent'] for one in found if one['between_slices'])
+
+    @property
     def flops(self) -> float:
         """Of a device and step: what the network takes, not what is computed beside it."""
         return self.found['flops']['counted']
@@ -55,7 +61,14 @@ class Row:
         accessed = self.found['bytes']['accessed'] if self.compiled else None
         if chip is None or accessed is None:
             return None
-        return project(chip, flops=self.flops, bytes_accessed=accessed, bytes_sent=self.bytes_sent)
+        compiled = self.found['flops']['compiled'] or 0.0  # more where work stays whole
+        return project(
+            chip,
+            flops=max(self.flops, compiled),
+            bytes_accessed=accessed,
+            bytes_sent=self.bytes_sent - self.bytes_between_slices,
+            bytes_between_slices=self.bytes_between_slices,
+        )
 
     @property
     def mfu(self) -> float | None:
@@ -150,7 +163,8 @@ def _memory(report: Report) -> Table:
             continue
         held = row.found['bytes']
         mesh = ','.join(f'{axis}={n}' for axis, n in row.found['mesh'].items()) or 'one device'
-        parts = [held[name] for name in ('parameters', 'optimizer', 'average', 'temporary', 'peak')]
+        parts = [held[name] for name in ('parameters', 'optimizer', 'average')]
+        parts += [None if held['peak'] is None else max(0, held['peak'] - sum(parts)), held['peak']]
         rows.append([row.cell.name, mesh, f'{row.cell.batch}', *map(size, parts)])
     return Table(
         title=f'Memory of a device, {report.devices.text}',
@@ -161,13 +175,13 @@ def _memory(report: Report) -> Table:
             'parameters',
             'optimiser',
             'average',
-            'temporaries',
+            'the rest',
             'peak',
         ),
         rows=rows,
-        text='Temporaries are activations, gradients and gathered weights, as the compiler has '
-        'arranged them. The peak is the compiler’s on TPUs; elsewhere arguments + results - '
-        'shared + temporaries.',
+        text='The peak is the compiler’s on TPUs and GPUs; on CPUs arguments + results - shared + '
+        'temporaries. The rest is what it has beside the state: the batch, activations, gradients '
+        'and gathered weights.',
     )
 
 
@@ -207,8 +221,8 @@ def _work(rows: Sequence[Row]) -> Table:
             for row in rows
         ],
         text='Counted are the products of matrices of the network’s gradient, from the config, '
-        'what is computed again included, which MFU leaves out; XLA counts all of its program, '
-        'optimiser included.'
+        'what is computed again included, which MFU leaves out, shared evenly among devices; XLA '
+        'counts all of its program, the optimiser and what a strategy leaves whole included.'
         + (
             ' Compiled with less effort (--compile_effort): bytes and times are those of a slower '
             'program.'
@@ -292,6 +306,7 @@ def _projected(rows: Sequence[Row]) -> Table:
             'compute',
             'memory',
             'communication',
+            'between slices',
             'bound by',
             'best',
             'worst',
@@ -303,6 +318,7 @@ def _projected(rows: Sequence[Row]) -> Table:
                 seconds(row.projection.compute_s),
                 seconds(row.projection.memory_s),
                 seconds(row.projection.communication_s),
+                seconds(row.projection.between_slices_s or None),
                 row.projection.bound,
                 seconds(row.projection.best_s),
                 seconds(row.projection.worst_s),
@@ -312,13 +328,14 @@ def _projected(rows: Sequence[Row]) -> Table:
             for row in rows
             if row.projection is not None
         ],
-        text=f'Not measured: {FORMULA}. Bytes between slices are counted as if sent inside one.',
+        text=f'Not measured: {FORMULA} (jen1composer/sharding/chips.py). F is XLA’s '
+        'count where that is the larger one, as where each device computes what stays whole.',
     )
 
 
 def _useful_s(row: Row) -> float:
     """Seconds of computing that are the model's own, at the peak: MFU is their share."""
-    return row.projection.compute_s * row.model_flops / row.flops if row.projection else 0.0
+    return utilization(row.model_flops, row.found['device_kind']) or 0.0
 
 
 def _best(row: Row) -> Table:

@@ -7,7 +7,8 @@
 #   bash launch/slurm.sh logs --name=NAME
 #   bash launch/slurm.sh stop --name=NAME
 #
-# run   submits a batch job; two minutes before its time is over the command saves and ends
+# run   submits a batch job; two minutes before its time is over the command saves and ends, and the
+#       job is queued again, until the command has come to its end
 # logs  follows NAME.log, to which all nodes write
 # stop  ends the job by SIGTERM: it saves, and the same command goes on from there
 #
@@ -26,10 +27,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 run() {
     need_training
     count nodes gpus cpus
-    case $time in
-        '' | *[!0-9:-]*) fail "--time=$time: allowed is what sbatch takes, e.g. 24:00:00 or 2-0" ;;
-    esac
-    local given='' option
+    local given='' option times='^([0-9]+-)?[0-9]+(:[0-9]+){0,2}$'
+    [[ $time =~ $times ]] ||
+        fail "--time=$time: allowed is what sbatch takes, e.g. 24:00:00 or 2-0"
     for option in partition account; do
         case ${!option} in
             '') ;;
@@ -46,12 +46,22 @@ sbatch << 'BATCH'
 #SBATCH --gpus-per-node=$gpus
 #SBATCH --cpus-per-task=$cpus
 #SBATCH --time=$time
-#SBATCH --signal=TERM@120
+#SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --output=$name.log
 #SBATCH --open-mode=append$given
 export PATH=\$PWD/.venv/bin:\$PATH
-$(quote srun --kill-on-bad-exit=1 "--cpus-per-task=$cpus" "${training[@]}")
+out_of_time=false
+trap 'out_of_time=true; scancel --signal=TERM "\$SLURM_JOB_ID"' USR1
+$(quote srun --kill-on-bad-exit=1 "--cpus-per-task=$cpus" "${training[@]}") &
+status=0
+wait \$! || status=\$?
+if \$out_of_time; then # which cut the waiting short: the command saves and ends
+    status=0
+    wait \$! || status=\$?
+    [ \$status != 0 ] || scontrol requeue "\$SLURM_JOB_ID"
+fi
+exit \$status
 BATCH
 PLAN
 }

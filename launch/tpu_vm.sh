@@ -12,7 +12,8 @@
 #
 # up       asks for the slice as a queued resource, and waits until it is there
 # install  copies what is committed here to every machine and sets it up there
-# run      starts the command on every machine; it goes on when this one is gone
+# run      starts the command on every machine; it goes on when this one is gone. Where one still
+#          runs nothing is started: stop it first
 # logs     follows what one machine says; machine 0 shows the progress
 # stop     ends the command by SIGTERM: it saves, and run goes on from there
 # delete   gives the slice back
@@ -42,6 +43,7 @@ on() {
 }
 
 up() {
+    need name zone accelerator runtime
     local asked=("$name" "--node-id=$name" "${where[@]}")
     asked+=("--accelerator-type=$accelerator" "--runtime-version=$runtime")
     case $spot in
@@ -81,15 +83,27 @@ jax=\$(.venv/bin/python -c 'import jax; print(jax.__version__)')
 .venv/bin/python -m pip install --quiet \"jax[tpu]==\$jax\" gcsfs"
 }
 
+# Before anything is started all machines are asked. A process of train.pid counts if its folder is
+# this one: numbers of processes are used again.
 run() {
     need_training
-    on all "cd $folder || exit
+    local free="cd $folder || exit
+pid=\$(cat train.pid 2> /dev/null) && [ \"/proc/\$pid/cwd\" -ef . ] && {
+    echo \"error: process \$pid still runs here; stop it and wait for its end\" >&2
+    exit 1
+}"
+    on all "$free
+exit 0"
+    on all "$free
 export PATH=\$PWD/.venv/bin:\$PATH
 nohup $(quote "${training[@]}") > train.log 2>&1 < /dev/null &
 echo \$! > train.pid"
 }
 
 logs() {
+    case $worker in
+        '' | 0?* | *[!0-9]*) fail "--worker=$worker: allowed is a machine's number, from 0 on" ;;
+    esac
     on "$worker" "tail -n 100 -f $folder/train.log"
 }
 

@@ -25,6 +25,7 @@ from etils import epath
 from jen1composer.diffusion.batch import Text
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.generation import long_form
+from jen1composer.generation.export_folder import is_export, read_export
 from jen1composer.generation.parts import Holes, Part, make_parts
 from jen1composer.generation.request import Request
 from jen1composer.generation.rows import MakeRow, Row, make_windows, sample_row
@@ -90,11 +91,14 @@ class Composer:
 
     @staticmethod
     def load(workdir: epath.PathLike, text_encoder: epath.PathLike | None = None) -> 'Composer':
-        """Loads a workdir of launch.train_composer; raises BadInput for what is not one.
+        """Loads a workdir of launch.train_composer, or what launch.export made of one: the same
+        bits. Raises BadInput for what is neither.
 
         `text_encoder` is the name of the text encoder it was trained with, where its folder moved.
         """
         workdir = epath.Path(workdir)
+        if is_export(workdir):
+            return Composer(**read_export(workdir, text_encoder)._asdict())
         spec = read_spec(workdir)
         codec = Codec.load(workdir / 'autoencoder')
         if codec.fingerprint != spec.autoencoder_fingerprint:

@@ -70,7 +70,8 @@ class Engine:
         composer: whose weights and words it works with.
         slots: rows of the network's batch. A request takes one, and one more for every branch of
             its guidance, so one with a prompt takes two. All are evaluated in every step, free or
-            not: more of them is more music a second where the device has room, and a slower step.
+            not: more of them is more music a second where the device has room for them, as an
+            accelerator has; on a processor, which one request fills, only the step is slower.
 
     Raises:
         BadInput: for less than one slot.

@@ -7,10 +7,12 @@ Bytes of the state follow from shapes and shardings alone,
 and the rest is the compiler's word. At the most a step holds its arguments, its results beside
 those that take the place of an argument, and what it needs meanwhile:
 
-(2) peak = arguments + results - shared + temporaries
+(2) peak = arguments + results - shared + meanwhile
 
-The compiler for TPUs tells the peak, and not what is temporary; the others the latter, and for a
-peak repeat the arguments. So the one that is not told is what (2) makes of the other.
+Compilers for TPUs and GPUs tell the peak, and `meanwhile` is what (2) makes of it. Their size of
+all that is temporary is another thing: compiled for a TPU v5e, 2.48 GiB where the peak leaves 1.84,
+in another program .08 where it leaves .14. What the compiler for CPUs calls the peak leaves out all
+that is temporary, and its size of that stands in (2).
 """
 
 import dataclasses
@@ -32,7 +34,7 @@ class CompiledCosts:
     Attributes:
         argument_bytes: state and batch.
         output_bytes, shared_bytes: what is given back, and how much of it in an argument's place.
-        temporary_bytes: activations, gradients, and weights while they are gathered.
+        temporary_bytes: `meanwhile` of (2): activations, gradients, weights that are gathered.
         peak_bytes: all that is held at once at the most.
         flops: operations, as XLA counts them.
         bytes_accessed: read and written, by each instruction after fusion.
@@ -56,7 +58,7 @@ def bytes_a_device(tree: PyTree) -> int:
 
 
 def compiled_costs(compiled: Compiled, platform: str) -> CompiledCosts:
-    """What the compiler says of a program for `platform`, with (2)."""
+    """What the compiler says of a program for `platform` (cpu, gpu or tpu), with (2)."""
     memory, costs = compiled.memory_analysis(), _costs(compiled)
     flops, accessed = costs.get('flops'), costs.get('bytes accessed')
     if memory is None:
@@ -65,17 +67,16 @@ def compiled_costs(compiled: Compiled, platform: str) -> CompiledCosts:
         )
         return CompiledCosts(**nothing, flops=flops, bytes_accessed=accessed)
     arguments, output = memory.argument_size_in_bytes, memory.output_size_in_bytes
-    shared, temporary = memory.alias_size_in_bytes, memory.temp_size_in_bytes
+    shared = memory.alias_size_in_bytes
     held = arguments + output - shared
-    told = getattr(memory, 'peak_memory_in_bytes', 0) if platform == 'tpu' else 0
-    if told:
-        temporary = max(temporary, told - held)
+    peak = getattr(memory, 'peak_memory_in_bytes', 0) if platform != 'cpu' else 0
+    peak = peak or held + memory.temp_size_in_bytes
     return CompiledCosts(
         argument_bytes=arguments,
         output_bytes=output,
         shared_bytes=shared,
-        temporary_bytes=temporary,
-        peak_bytes=told or held + temporary,
+        temporary_bytes=max(0, peak - held),
+        peak_bytes=peak,
         flops=flops,
         bytes_accessed=accessed,
     )

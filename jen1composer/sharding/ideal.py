@@ -15,10 +15,11 @@ takes:
 
 (4) 2 . 2 (t - 1) / t  a         all-reduce, forward and backward
 
-Where frames are split over s devices, a convolution of width w sees w - 1 frames of others, and
-attention over frames sees all keys and values, c bytes together when they are whole:
+Where frames are split over s devices, a convolution of width w and stride p sees w - p frames of
+others, if that is more than none, and attention over frames sees all keys and values, c bytes
+together when they are whole:
 
-(5) 2 (w - 1) frames             collective-permute: its input, and the gradient of that
+(5) 2 (w - p) frames             collective-permute: its input, and the gradient of that
 (6) 2 (s - 1) / s  c             all-gather: keys and values, forward and backward
 (7) (s - 1) / s  c               reduce-scatter: their gradients
 
@@ -153,15 +154,15 @@ def _keys_and_values(seen: Sequence[Noted]) -> Iterator[int]:
 
 
 def _halos(jaxpr: Any) -> Iterator[float]:
-    """(5): bytes of w - 1 frames of what each convolution of a forward pass is given."""
+    """(5): bytes of w - p frames of what each convolution of a forward pass is given."""
     for equation in jaxpr.eqns:
         if equation.primitive.name == 'conv_general_dilated':
             x, kernel = (variable.aval for variable in equation.invars)
             numbers = equation.params['dimension_numbers']
-            width = kernel.shape[numbers.rhs_spec[2]]
-            reach = (width - 1) * equation.params['rhs_dilation'][0]
-            batch, channels = (x.shape[place] for place in numbers.lhs_spec[:2])
-            yield reach * batch * channels * np.dtype(x.dtype).itemsize
+            width, frames = kernel.shape[numbers.rhs_spec[2]], x.shape[numbers.lhs_spec[2]]
+            reach = (width - 1) * equation.params['rhs_dilation'][0]  # beyond the first it sees
+            others = max(0, reach + 1 - equation.params['window_strides'][0])
+            yield others * x.size // frames * np.dtype(x.dtype).itemsize
         for value in equation.params.values():
             inner = getattr(value, 'jaxpr', value)
             if hasattr(inner, 'eqns'):

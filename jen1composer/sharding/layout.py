@@ -11,7 +11,8 @@ with: half the bytes are moved where that is bfloat16. Its gradient comes back b
 
 Where XLA is wrong. A convolution whose frames are split has a wrong weight gradient if some axis of
 the mesh splits neither the batch nor the frames (measured with jax 0.6 to 0.12, on CPU and compiled
-for TPU): its all-reduce runs over that axis too. Such a layout is refused.
+for TPU): its all-reduce runs over that axis too. Such a layout is refused; so is any other with an
+axis that splits nothing, since devices along it would all do the same.
 """
 
 import dataclasses
@@ -30,6 +31,7 @@ from jen1composer.sharding.rules import Rules
 PyTree = Any
 LogicalAxes = Sequence[str | None]
 
+FEATURE_AXES = ('batch', 'frame', 'inner', 'heads')
 WEIGHT_AXES = ('channel', 'inner', 'heads')
 PARAMETER_BYTES = 4  # they are float32 wherever they are stored
 
@@ -45,23 +47,28 @@ class Whole(NamedTuple):
 class Layout:
     """Where the arrays of a training step live; it is handed to networks as their `Placement`.
 
-    Raises BadInput for a layout that XLA computes wrongly.
+    Raises BadInput for a layout that XLA computes wrongly, or whose devices do the same work.
     """
 
     mesh: Mesh
     rules: Rules
 
     def __post_init__(self) -> None:
-        if self.parts('frame') == 1:
-            return
         splitting = {*self.rules.axes('batch'), *self.rules.axes('frame')}
         for axis, size in self.mesh.shape.items():
-            if size > 1 and axis not in splitting:
+            if size > 1 and axis not in splitting and self.parts('frame') > 1:
                 raise BadInput(
                     f'sharding.mesh: {axis}={size} beside '
                     f'{"=".join(self.rules.axes("frame"))}={self.parts("frame")}; allowed where '
                     'frames are split are axes that split the batch, since XLA gives convolutions '
                     'wrong weight gradients otherwise'
+                )
+        working = self.working_axes
+        for axis, size in self.mesh.shape.items():
+            if size > 1 and axis not in working:
+                raise BadInput(
+                    f'sharding.mesh: {axis}={size} splits nothing that is computed: its devices '
+                    f'would do the same; allowed are sizes of {", ".join(working)}'
                 )
 
     # ---- Where things are.
@@ -75,6 +82,17 @@ class Layout:
     def batch_parts(self) -> int:
         """Into how many parts a batch is split."""
         return self.parts('batch')
+
+    @property
+    def working_axes(self) -> tuple[str, ...]:
+        """The mesh axes that split features, and so what is computed."""
+        splitting = {axis for name in FEATURE_AXES for axis in self.rules.axes(name)}
+        return tuple(axis for axis in self.mesh.axis_names if axis in splitting)
+
+    @property
+    def work_parts(self) -> int:
+        """Over how many devices a step's work is split."""
+        return math.prod(self.mesh.shape[axis] for axis in self.working_axes)
 
     def stored(self, axes: LogicalAxes, shape: Sequence[int]) -> PartitionSpec:
         """(1), of a weight with these logical axes."""

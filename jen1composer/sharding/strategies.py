@@ -9,8 +9,11 @@
     sp       dp, and frames are split over a few neighbouring devices
 
 A mesh is given as 'data=2,fsdp=4' where another than the default is wanted. By default tp takes
-four devices, as many as a TPU or GPU host commonly has, and sp two; hybrid has one row of `data`
-for each slice, else for each host, else two.
+four devices, as many as a TPU or GPU host commonly has, fsdp_tp too unless that leaves none for
+fsdp, and sp two; hybrid has one row of `data` for each slice, else for each host, else two.
+
+On several devices the axes that make a strategy what it is must be larger than one: what is called
+fsdp would be dp otherwise. On one device all of them are the same.
 """
 
 import dataclasses
@@ -32,9 +35,18 @@ SEQUENCE_DEVICES = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """Rules with the mesh they take by default, which depends on the devices."""
+    """Rules with the mesh they take by default, which depends on the devices.
 
+    Attributes:
+        name: as configs have it.
+        rules: what is split over which axis.
+        makes: the mesh axes that make it what it is.
+        mesh_shape: its own mesh, of given devices.
+    """
+
+    name: str
     rules: Rules
+    makes: tuple[str, ...] = ()
     mesh_shape: Callable[[Devices], MeshShape]
 
     def layout(self, mesh: str = '', devices: Devices | None = None) -> Layout:
@@ -44,7 +56,22 @@ class Strategy:
         """
         devices = jax.devices() if devices is None else devices
         shape = MeshShape.parse(mesh) if mesh else self.mesh_shape(devices)
-        return Layout(mesh=make_mesh(shape, devices), rules=self.rules)
+        layout = Layout(mesh=make_mesh(shape, devices), rules=self.rules)
+        for axis in self.makes:
+            if layout.mesh.size > 1 and layout.mesh.shape[axis] == 1:
+                raise BadInput(
+                    f'sharding.mesh: {shape.filled(len(devices))} with {axis}=1 is not '
+                    f'{self.name}; allowed on several devices are {" and ".join(self.makes)} of '
+                    '2 or more, or another sharding.strategy'
+                )
+        return layout
+
+
+def tensor_devices(devices: Devices) -> int:
+    """Devices along `tensor` of fsdp_tp: some are left for fsdp where that can be."""
+    inside = len(devices) // num_slices(devices)
+    most = math.gcd(inside, TENSOR_DEVICES)
+    return most // 2 if most == inside and most > 2 else most
 
 
 def rows(devices: Devices) -> int:
@@ -55,33 +82,46 @@ def rows(devices: Devices) -> int:
 
 
 STRATEGIES = {
-    'dp': Strategy(rules=Rules(), mesh_shape=lambda devices: MeshShape(data=-1)),
-    'fsdp': Strategy(
-        rules=Rules(channel='fsdp'),
-        mesh_shape=lambda devices: MeshShape(data=num_slices(devices), fsdp=-1),
-    ),
-    'tp': Strategy(
-        rules=Rules(inner='tensor', heads='tensor', most_whole=0.5),
-        mesh_shape=lambda devices: MeshShape(
-            data=-1, tensor=math.gcd(len(devices), TENSOR_DEVICES)
+    strategy.name: strategy
+    for strategy in (
+        Strategy(name='dp', rules=Rules(), mesh_shape=lambda devices: MeshShape(data=-1)),
+        Strategy(
+            name='fsdp',
+            rules=Rules(channel='fsdp'),
+            makes=('fsdp',),
+            mesh_shape=lambda devices: MeshShape(data=num_slices(devices), fsdp=-1),
         ),
-    ),
-    'fsdp_tp': Strategy(
-        rules=Rules(channel='fsdp', inner='tensor', heads='tensor'),
-        mesh_shape=lambda devices: MeshShape(
-            data=num_slices(devices), fsdp=-1, tensor=math.gcd(len(devices), TENSOR_DEVICES)
+        Strategy(
+            name='tp',
+            rules=Rules(inner='tensor', heads='tensor', most_whole=0.5),
+            makes=('tensor',),
+            mesh_shape=lambda devices: MeshShape(
+                data=-1, tensor=math.gcd(len(devices), TENSOR_DEVICES)
+            ),
         ),
-    ),
-    'hybrid': Strategy(
-        rules=Rules(channel='fsdp'),
-        mesh_shape=lambda devices: MeshShape(data=rows(devices), fsdp=-1),
-    ),
-    'sp': Strategy(
-        rules=Rules(frame='sequence'),
-        mesh_shape=lambda devices: MeshShape(
-            data=-1, sequence=math.gcd(len(devices), SEQUENCE_DEVICES)
+        Strategy(
+            name='fsdp_tp',
+            rules=Rules(channel='fsdp', inner='tensor', heads='tensor'),
+            makes=('fsdp', 'tensor'),
+            mesh_shape=lambda devices: MeshShape(
+                data=num_slices(devices), fsdp=-1, tensor=tensor_devices(devices)
+            ),
         ),
-    ),
+        Strategy(
+            name='hybrid',
+            rules=Rules(channel='fsdp'),
+            makes=('data', 'fsdp'),
+            mesh_shape=lambda devices: MeshShape(data=rows(devices), fsdp=-1),
+        ),
+        Strategy(
+            name='sp',
+            rules=Rules(frame='sequence'),
+            makes=('sequence',),
+            mesh_shape=lambda devices: MeshShape(
+                data=-1, sequence=math.gcd(len(devices), SEQUENCE_DEVICES)
+            ),
+        ),
+    )
 }
 
 

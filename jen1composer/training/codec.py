@@ -181,6 +181,16 @@ class Codec:
             raise BadInput(f"{path}: cannot be read ({error}); allowed is a codec's") from error
         except safetensors.SafetensorError as error:
             raise BadInput(f'{path}: cut short or not a safetensors file ({error})') from error
+        return cls.from_arrays(config, arrays, path)
+
+    @classmethod
+    def from_arrays(
+        cls, config: AutoencoderConfig, arrays: Mapping[str, np.ndarray], path: epath.PathLike
+    ) -> 'Codec':
+        """The codec of `arrays`, by the names that they have in a codec's file.
+
+        Raises BadInput, naming `path`, where they are not what `config` asks for.
+        """
         expected = _abstract(config, _kept(arrays, config))
         for name in sorted(set(expected) | set(arrays)):
             wanted, found = _describe(expected.get(name)), _describe(arrays.get(name))
@@ -190,13 +200,17 @@ class Codec:
         whitening = Whitening(**tree['whitening'])
         return cls(config=config, params=tree['autoencoder'], whitening=whitening)
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it by the names in the file: 'autoencoder/<path>' and 'whitening/<field>'."""
+        flat = _flatten(self.params, self.whitening)
+        # safetensors writes the buffer as it lies, so a transposed view would come back scrambled.
+        return {name: np.ascontiguousarray(leaf) for name, leaf in flat.items()}
+
     def _files(self) -> tuple[bytes, bytes]:
         config = {'version': VERSION, 'autoencoder': dataclasses.asdict(self.config)}
         text = json.dumps(config, indent=1, sort_keys=True) + '\n'
-        flat = _flatten(self.params, self.whitening)
-        # safetensors writes the buffer as it lies, so a transposed view would come back scrambled.
-        arrays = {name: np.ascontiguousarray(leaf) for name, leaf in flat.items()}
-        return text.encode(), safetensors.numpy.save(arrays)
+        return text.encode(), safetensors.numpy.save(self.arrays)
 
 
 def _holds(path: epath.Path, data: bytes) -> bool:
@@ -208,11 +222,7 @@ def _read_config(path: epath.Path) -> AutoencoderConfig:
         value = json.loads(path.read_text())
         if value['version'] != VERSION:
             raise BadInput(f'{path}: version {value["version"]}; allowed is {VERSION}')
-        fields: dict[str, Any] = value['autoencoder']
-        columns: dict[str, Any] = {
-            name: tuple(field) for name, field in fields.items() if isinstance(field, list)
-        }
-        return AutoencoderConfig(**fields | columns)
+        return autoencoder_config(value['autoencoder'])
     except BadInput:
         raise
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -220,6 +230,14 @@ def _read_config(path: epath.Path) -> AutoencoderConfig:
             f'{path.parent}: not a codec folder ({path.name}: {type(error).__name__}: {error}); '
             'allowed is what python -m launch.train_autoencoder writes as WORKDIR/codec'
         ) from error
+
+
+def autoencoder_config(fields: Mapping[str, Any]) -> AutoencoderConfig:
+    """An AutoencoderConfig from JSON, lists becoming tuples; TypeError for a field it lacks."""
+    columns: dict[str, Any] = {
+        name: tuple(field) for name, field in fields.items() if isinstance(field, list)
+    }
+    return AutoencoderConfig(**dict(fields) | columns)
 
 
 def _flatten(params: PyTree, whitening: Whitening) -> dict[str, Any]:

@@ -1,15 +1,17 @@
 """What a training step needs of each device's memory, told before the first one runs.
 
-Of the state and the batch it is known from their shardings, of the rest from the compiler. On CPU
-the compiler tells less than on accelerators, and no limit is known.
+Of the state and the batch it is known from their shardings, of the rest from the compiler, as
+`sharding.costs` reads it. Of CPUs no limit is known.
 """
 
 import dataclasses
 from typing import Any
 
+import jax
+
 from jen1composer.errors import RunFailed
 from jen1composer.sharding.chips import GIB, find_chip
-from jen1composer.sharding.costs import bytes_a_device
+from jen1composer.sharding.costs import bytes_a_device, compiled_costs
 from jen1composer.training.state import TrainState
 
 
@@ -46,13 +48,13 @@ class Memory:
 
 def step_memory(compiled: Any, state: TrainState, batch: Any, batches: int = 1) -> Memory:
     """Of a compiled step on this state, or its shapes, with so many batches on the devices."""
-    analysis = compiled.memory_analysis()
+    (device, *_) = jax.tree.leaves(state.params)[0].sharding.device_set
     return Memory(
         weights=bytes_a_device(state.params),
         optimizer=bytes_a_device(state.opt_state),
         average=bytes_a_device(state.ema),
         batch=batches * bytes_a_device(batch),
-        temporaries=0 if analysis is None else int(analysis.temp_size_in_bytes),
+        temporaries=compiled_costs(compiled, device.platform).temporary_bytes or 0,
     )
 
 

@@ -62,14 +62,7 @@ def read_spec(workdir: epath.PathLike) -> ComposerSpec:
         value = json.loads(path.read_text())
         if value['version'] != VERSION:
             raise BadInput(f'{path}: version {value["version"]}; allowed is {VERSION}')
-        return ComposerSpec(
-            **value
-            | {
-                'tracks': tuple(value['tracks']),
-                'model': unet_config(value['model']),
-                'prediction': Prediction(value['prediction']),
-            }
-        )
+        return spec_from_json(value)
     except BadInput:
         raise
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -77,6 +70,18 @@ def read_spec(workdir: epath.PathLike) -> ComposerSpec:
             f'{workdir}: holds no composer ({type(error).__name__}: {error}); allowed is a '
             'workdir of python -m launch.train_composer'
         ) from error
+
+
+def spec_from_json(value: Mapping[str, Any]) -> ComposerSpec:
+    """The spec of which `dataclasses.asdict` went through JSON; what raises, `read_spec` says."""
+    return ComposerSpec(
+        **dict(value)
+        | {
+            'tracks': tuple(value['tracks']),
+            'model': unet_config(value['model']),
+            'prediction': Prediction(value['prediction']),
+        }
+    )
 
 
 def unet_config(value: Mapping[str, Any]) -> UNetConfig:

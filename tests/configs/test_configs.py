@@ -1,5 +1,6 @@
 """Every config builds its network, its loss and its optimiser, and is of the size that it says."""
 
+import dataclasses
 import hashlib
 import importlib
 import pathlib
@@ -11,6 +12,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from jen1composer.models.unet_config import UNetConfig
+from jen1composer.training.loop import LoopConfig
 from jen1composer.training.state import initial_state, parameter_count
 from jen1composer.training.workdir import unet_config
 from launch.composer_sections import make_curriculum
@@ -98,3 +100,12 @@ def test_half_is_on_the_newest_number_of_targets_and_the_rest_on_the_earlier_one
         expected = [*earlier, 1 - sum(earlier), *[0] * (4 - most)]
         assert curriculum.target_count_weights(first_step).tolist() == expected
         first_step += stage.steps
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_everything_of_a_loop_can_be_set_on_the_command_line(name):
+    """But for what the run knows by itself: a composer's steps; an autoencoder makes no demos."""
+    fields = {field.name for field in dataclasses.fields(LoopConfig)}
+    section = set(importlib.import_module(f'configs.{name}').get_config().loop)
+    assert section <= fields
+    assert fields - section in ({'total_steps'}, {'demo_every'})

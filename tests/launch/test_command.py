@@ -51,7 +51,7 @@ CONFIG = """
         if variant not in ('small', 'large'):
             raise ValueError(f'{variant!r} is neither small nor large')
         steps = {'small': 3, 'large': 7}[variant]
-        return config_dict.create(train={'steps': steps, 'rate': 0.1}, seed=0)
+        return config_dict.create(train={'steps': steps, 'rate': 0.1, 'parts': (1, 2)}, seed=0)
 """
 
 
@@ -99,6 +99,7 @@ def test_help_begins_with_the_example(folder):
         ([], '7'),
         (['--other.train.steps=4'], '4'),
         (['--other=config.py'], '3'),
+        (['--other.train.steps=4', '--other.train.steps=5', '--other.train.parts=(3,)'], '5'),
         (['--other', 'config.py', '--other.train.steps=4'], '4'),
     ],
 )
@@ -136,6 +137,8 @@ C = '--config=config.py'
         ([C, '--config.items=3'], ['--config.items=3', 'it has seed, train']),
         ([C, '--config.train.steps=3.5'], ['--config.train.steps=3.5', 'int']),
         ([C, '--config.train.rate=fast'], ['--config.train.rate=fast', 'float']),
+        ([C, *['--config.train.parts=(3,4)'] * 2], ['--config.train.parts: given 2 times', 'once']),
+        ([C, '--config.train.parts', '3', '--config.train.parts=4'], ['parts: given 2 times']),
         ([C, '--config.train=3'], ['--config.train=3', 'ConfigDict']),
         (['--config.seed=3', C], ['--config.seed=3', 'before']),
     ],

@@ -28,7 +28,9 @@ def run(*args: str, config: str = 'demo') -> subprocess.CompletedProcess[str]:
     [
         ('--devices=cpu:none', '--devices=cpu:none: allowed are cpu:8'),
         ('--strategies=zero', "sharding.strategy: 'zero'; allowed are dp"),
-        ('--sweep=batch', '--sweep=batch'),
+        ('--sweep=batch', '--sweep=batch: without values'),
+        ('--xla_preset=fast', '--xla_preset'),
+        ('--devices=tpu', '--devices=tpu: JAX finds no tpu here'),  # not a refusal of every cell
     ],
 )
 def test_bad_input_is_one_line(tmp_path, flag, said):
@@ -37,6 +39,16 @@ def test_bad_input_is_one_line(tmp_path, flag, said):
     assert said in done.stderr
     assert done.stderr.count('\n') == 1
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_comparison_of_nothing_ends_with_status_1_and_says_why(tmp_path):
+    args = ('--devices=cpu:2', '--strategies=dp', '--batch=3', '--sweep=seed=0,1')
+    done = run(*args, '--xla_preset=gpu_deterministic', f'--out={tmp_path}')
+    assert done.returncode == 1
+    assert 'error: no cell could be compiled' in done.stderr
+    assert done.stdout.count('REFUSED: batch: 3; allowed are multiples of 2') >= 2
+    rows = json.loads((tmp_path / 'comparison.json').read_text())['rows']
+    assert [row['status'] for row in rows] == ['refused', 'refused']
 
 
 @pytest.mark.slow

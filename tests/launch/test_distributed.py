@@ -41,6 +41,8 @@ def test_of_one_process_nothing_is_made_and_jax_is_not_asked():
     assert plan({}, coordinator='host:1', processes=1, process=0) is None
     assert plan(SLURM | {'SLURM_STEP_NUM_TASKS': '1'}) is None
     assert plan(OPEN_MPI | {'OMPI_COMM_WORLD_SIZE': '1'}) is None
+    assert plan({'SLURM_STEP_NUM_TASKS': '1'}) is None  # whatever else is there
+    assert plan({'OMPI_COMM_WORLD_SIZE': '1'}) is None
 
 
 def test_in_a_batch_script_of_slurm_before_srun_there_is_one_process():
@@ -141,8 +143,38 @@ def test_flags_that_do_not_go_together_are_refused(flags, said):
 def test_gpus_that_cannot_be_split_and_variables_that_are_no_numbers_are_refused():
     with pytest.raises(BadInput, match='CUDA_VISIBLE_DEVICES=0,1,2: 3 GPUs for 4 processes'):
         plan(SLURM | {'CUDA_VISIBLE_DEVICES': '0,1,2'})
-    with pytest.raises(BadInput, match='SLURM_PROCID=: '):
-        plan(SLURM | {'SLURM_PROCID': ''})
+    with pytest.raises(BadInput, match='SLURM_PROCID=one: '):
+        plan(SLURM | {'SLURM_PROCID': 'one'})
+
+
+@pytest.mark.parametrize('empty', [False, True])
+@pytest.mark.parametrize('name', [*SLURM, *OPEN_MPI])
+def test_variables_that_are_there_in_part_are_one_line_that_names_one(name, empty):
+    environment = dict(SLURM if name in SLURM else OPEN_MPI)
+    del environment[name]
+    if empty:
+        environment[name] = ''
+    elif name in ('SLURM_STEP_NUM_TASKS', 'OMPI_COMM_WORLD_SIZE'):  # nobody says there are several
+        assert plan(environment) is None
+        return
+    with pytest.raises(BadInput, match='^--coordinator: ' if 'uri' in name else name) as refused:
+        plan(environment)
+    assert '\n' not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ('changed', 'said'),
+    [
+        ({'SLURM_NODEID': '2'}, 'SLURM_NODEID=2: .* a number below 2'),
+        ({'SLURM_PROCID': '8'}, 'SLURM_PROCID=8: .* a number below 8'),
+        ({'SLURM_LOCALID': '4'}, 'SLURM_LOCALID=4: .* a number below 4'),
+        ({'SLURM_STEP_TASKS_PER_NODE': '?'}, "SLURM_STEP_TASKS_PER_NODE: '.'; allowed"),
+        (OPEN_MPI | {'OMPI_COMM_WORLD_RANK': '2'}, 'OMPI_COMM_WORLD_RANK=2: .* below 2'),
+    ],
+)
+def test_variables_that_do_not_go_together_are_refused(changed, said):
+    with pytest.raises(BadInput, match=said):
+        plan(SLURM | changed)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,10 @@ def test_every_strategy_has_its_own_mesh_by_default():
     ('text', 'said'),
     [
         ('btach=8', 'no such key'),
-        ('batch', 'allowed are keys'),
+        ('batch', '--sweep=batch: without values; allowed are keys of the config with values'),
+        ('batch=', '--sweep=batch=: without values; '),
+        ('p_given', '--sweep=p_given: without values; '),
+        ('schedule=a', '--sweep=schedule=a: it is one of '),
         ('batch=many', 'like 16'),
         ('spans=perhaps', 'like True'),
     ],

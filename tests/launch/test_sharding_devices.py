@@ -72,3 +72,9 @@ def test_more_than_there_are_is_refused():
     with pytest.raises(BadInput, match='there are 8 here'):
         Devices.parse('cpu:9').find()
     assert len(Devices.parse('cpu:3').find()) == 3
+
+
+def test_devices_are_asked_for_in_a_process_of_its_own():
+    Devices.parse('cpu:3').require()
+    with pytest.raises(BadInput, match=r'^--devices=tpu: JAX finds no tpu here$'):
+        Devices(text='tpu', platform='tpu').require()

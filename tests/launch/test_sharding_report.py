@@ -39,14 +39,14 @@ def compiled(**changed: Any) -> dict[str, Any]:
             'parameters': 2**20,
             'optimizer': 2**21,
             'average': 2**20,
-            'temporary': 2**30,
+            'temporary': 2**33,
             'peak': 2**31,
             'accessed': chip.memory_bytes_per_s / 10,
         },
         'flops': {  # half of what is computed is computed again
             'counted': chip.flops_per_s / 10,
             'model': chip.flops_per_s / 20,
-            'compiled': chip.flops_per_s / 9,
+            'compiled': chip.flops_per_s / 11,
         },
         'seconds': {'lower': 1.0, 'compile': 60.0},
         'collectives': [
@@ -92,6 +92,29 @@ def test_a_projection_is_called_one_and_shows_its_formula():
     assert '25% to 50%' in text  # MFU: what is computed again is no use
 
 
+def test_a_projection_computes_what_stays_whole_on_each_device():
+    flops = compiled()['flops']
+    whole = row(compiled(flops=flops | {'compiled': 3 * flops['counted']}))
+    assert whole.projection.compute_s == pytest.approx(0.3)
+    assert '12% to 17%' in terminal(tables(report(whole)))  # which is no use either
+    assert row(compiled(flops=flops | {'compiled': None})).projection.compute_s == pytest.approx(
+        0.1
+    )
+
+
+def test_a_projection_on_two_slices_sends_over_their_network():
+    chip = find_chip('TPU v5e')
+    inside, gradients = compiled()['collectives'][0], {'between_slices': True, 'axes': ['data']}
+    gradients = inside | gradients | {'bytes_sent': chip.between_slices_bytes_per_s / 2}
+    found = row(compiled(num_slices=2, collectives=[inside, gradients]), devices='2xv5e:4x4')
+    assert found.projection.communication_s == pytest.approx(0.1)
+    assert found.projection.between_slices_s == pytest.approx(0.5)
+    assert found.projection.worst_s == pytest.approx(0.7)
+    assert found.bytes_sent == inside['bytes_sent'] + gradients['bytes_sent']
+    unknown = compiled(collectives=[inside, gradients], device_kind='TPU v4')
+    assert row(unknown, devices='2xv4:2x2x1').projection is None
+
+
 def test_what_was_run_has_speed_utilisation_and_efficiency():
     found = row(ran(0.5), alone=ran(0.4))
     assert found.efficiency == pytest.approx(0.8)
@@ -129,6 +152,17 @@ def test_sent_bytes_stand_beside_the_ideal_ones_and_a_least_says_so():
     assert 'at least 18.63 GiB' in found  # 20e9 bytes
     assert '1.00 GiB' in found
     assert '512.00 MiB' in found  # a reduce-scatter that was not formed is a row too
+
+
+def test_memory_adds_up_to_the_peak_whatever_the_compiler_calls_temporary():
+    memory = tables(report(row(compiled())))[0]
+    found = dict(zip(memory.header, memory.rows[0], strict=True))
+    assert found['parameters'] == found['average'] == '1.00 MiB'
+    assert (found['optimiser'], found['the rest'], found['peak']) == (
+        '2.00 MiB',
+        f'{(2**31 - 2**22) / 2**30:.2f} GiB',
+        '2.00 GiB',
+    )
 
 
 def test_sizes():

@@ -69,7 +69,9 @@ def test_fsdp_gathers_twice_what_it_scatters_and_adds_up_the_rest(mesh):
     place = layout('fsdp', mesh)
     found, n = ideal(place), place.mesh.shape['fsdp']
     assert found['all-gather'] == pytest.approx(2 * found['reduce-scatter'])
-    assert ideal(place, accumulate=4)['all-gather'] == pytest.approx(4 * found['all-gather'])
+    # Weights are gathered for each part of a batch, and their gradient is sent once.
+    parts = ideal(place, accumulate=4)
+    assert parts == pytest.approx(found | {'all-gather': 4 * found['all-gather']})
     # A reduce-scatter and an all-gather of each gradient are the all-reduce of DP.
     split = found['reduce-scatter'] * n / (n - 1)
     whole = 4 * parameter_count(params()) - split
@@ -110,3 +112,36 @@ def test_sp_sends_halos_keys_and_values():
     assert found['reduce-scatter'] == pytest.approx(1 / 2 * attended)
     of_blocks = 2 * 2 * channels['outer'] + 2 * channels['inner']
     assert found['collective-permute'] > 2 * 2 * rows * 4 * of_blocks
+
+
+@pytest.mark.parametrize(
+    ('width', 'stride', 'dilation', 'frames'),
+    [(3, 1, 1, 2), (5, 1, 2, 8), (5, 2, 1, 3), (4, 4, 1, 0), (3, 4, 1, 0)],
+)
+def test_a_convolution_sees_the_frames_of_others_that_its_stride_leaves(
+    width, stride, dilation, frames
+):
+    """Beside the closed form, what a compiled one is sent: of frames on either side."""
+    place = layout('sp', 'data=4,sequence=2')
+    x = jax.ShapeDtypeStruct((BATCH, FRAMES, 3, 6), jnp.float32)  # also over a third axis
+
+    def convolved(x: jax.Array) -> jax.Array:
+        x = place.features(x, ('batch', 'frame', None, None))
+        reach = (width - 1) * dilation
+        before = max(0, reach + 1 - stride) // 2
+        y = jax.lax.conv_general_dilated(
+            x,
+            jnp.ones((width, 1, 6, 1)),
+            window_strides=(stride, 1),
+            padding=[(before, max(0, reach + 1 - stride) - before), (0, 0)],
+            rhs_dilation=(dilation, 1),
+            dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+        )
+        return place.features(y, ('batch', 'frame', None, None))
+
+    expected = frames * BATCH // 4 * 3 * 6 * 4
+    found = ideal_bytes(convolved, (x,), Notebook(), layout=place, num_parameters=0)
+    assert found.get('collective-permute', 0) == 2 * expected  # forward and backward
+    text = jax.jit(convolved).lower(x).compile().as_text()
+    sent = read_collectives(text, place.mesh.shape)
+    assert sum(one.times * one.sent_once for one in sent) == expected

@@ -150,3 +150,15 @@ def test_a_batch_that_cannot_be_split_is_refused():
 @pytest.mark.parametrize('mesh', ['data=8', 'data=2,tensor=4', 'tensor=8'])
 def test_one_host_feeds_the_whole_batch(mesh):
     assert host_share(layout(mesh), 16) == (0, 1)
+
+
+@pytest.mark.parametrize('mesh', ['data=8', 'data=4,tensor=2', 'data=2,fsdp=2,tensor=2'])
+def test_work_is_split_over_every_device(mesh):
+    assert layout(mesh).work_parts == 8
+
+
+def test_an_axis_that_splits_weights_alone_or_nothing_is_refused():
+    weights = Rules(batch='data', channel='fsdp')
+    for rules, mesh, allowed in [(weights, 'fsdp=8', 'data'), (Rules(), 'tensor=8', 'data, fsdp')]:
+        with pytest.raises(ValueError, match=rf'=8 splits nothing .* sizes of {allowed}$'):
+            layout(mesh, rules)

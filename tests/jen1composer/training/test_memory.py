@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import pytest
 
+from jen1composer.sharding.costs import compiled_costs
 from jen1composer.training import run as module
 from jen1composer.training.memory import Memory, OutOfMemory, step_memory
 from jen1composer.training.program import make_program
@@ -16,7 +17,9 @@ MEMORY = Memory(weights=1, optimizer=2, average=1, batch=4, temporaries=2**30)
 
 def test_of_a_step_as_it_is_compiled():
     state, batch = toy.fresh_state(), jax.device_put(toy.batch_of(0))
-    memory = step_memory(toy.make_step().lower(state, batch).compile(), state, batch, batches=2)
+    compiled = toy.make_step().lower(state, batch).compile()
+    memory = step_memory(compiled, state, batch, batches=2)
+    assert memory.temporaries == compiled_costs(compiled, 'cpu').temporary_bytes > 0
     assert memory.weights == memory.average == 4 * (15 + 5)
     assert memory.batch == 2 * 4 * 4 * 3
     assert memory.total == sum(dataclasses.astuple(memory))

@@ -1,0 +1,69 @@
+"""How much one request may ask for, and how much the server takes on at a time.
+
+All of it is refused before it costs anything: with a line that names the field, its value and what
+is allowed.
+"""
+
+import dataclasses
+
+from jen1composer.errors import require
+from jen1composer.generation.request import Request
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The bounds of a server.
+
+    Attributes:
+        seconds: of a piece.
+        steps: of the sampler.
+        prompt_letters: of a prompt.
+        upload_bytes: of a file that is sent, counted while it comes in.
+        upload_s: of its sound once decoded; also how long a session's lane may get by it.
+        json_bytes: of any other body.
+        receive_s: seconds in which a body has to have come in.
+        job_s: seconds that a job may run.
+        queue: jobs that may wait; one more is refused until some are done.
+        workers: jobs that run at a time.
+        sessions: sessions that are held.
+        session_s: seconds of sound that all takes of a session may hold together.
+        history: steps of a session that can be undone; the oldest go.
+        keep_jobs: finished jobs that are remembered, the newest; older ones are forgotten with
+            their sound.
+        attempts: times that a job is begun where the server was killed while it ran.
+        grace_s: seconds that running jobs get to finish when the server is stopped.
+    """
+
+    seconds: float = 60.0
+    steps: int = 100
+    prompt_letters: int = 1000
+    upload_bytes: int = 64 << 20
+    upload_s: float = 60.0
+    json_bytes: int = 64 << 10
+    receive_s: float = 60.0
+    job_s: float = 600.0
+    queue: int = 32
+    workers: int = 8
+    sessions: int = 1000
+    session_s: float = 1800.0
+    history: int = 500
+    keep_jobs: int = 200
+    attempts: int = 2
+    grace_s: float = 30.0
+
+    def check(self, request: Request) -> None:
+        """Raises BadInput, naming the field, for more than is allowed."""
+        self.check_seconds(request.seconds)
+        require(
+            request.num_steps <= self.steps, 'steps', request.num_steps, f'are 1 to {self.steps}'
+        )
+        self.check_prompt(request.prompt)
+
+    def check_seconds(self, seconds: float) -> None:
+        allowed = f'are up to {self.seconds:g}'
+        require(seconds <= self.seconds, 'seconds', seconds, allowed)
+
+    def check_prompt(self, prompt: str) -> None:
+        letters = len(prompt)
+        allowed = f'is up to {self.prompt_letters} letters'
+        require(letters <= self.prompt_letters, 'prompt', f'{letters} letters', allowed)

@@ -1,0 +1,175 @@
+"""Who may speak to the server, how much it takes on, and when it is ready."""
+
+import threading
+
+import pytest
+
+from jen1composer.errors import BadInput
+from jen1composer.serving import server
+from jen1composer.serving.limits import Limits
+from tests.jen1composer.serving.tiny_service import http, noise
+
+TOKEN = 'a token of some length'
+
+
+@pytest.fixture(scope='module')
+def guarded(tmp_path_factory, composer):
+    folder = tmp_path_factory.mktemp('guarded')
+    with http(folder, composer, noise(), token=TOKEN) as client:
+        yield client
+
+
+@pytest.fixture(scope='module')
+def local(tmp_path_factory, composer):
+    with http(tmp_path_factory.mktemp('local'), composer, noise()) as client:
+        yield client
+
+
+@pytest.mark.parametrize('path', ['/api/about', '/api/sessions', '/metrics', '/openapi.json'])
+def test_a_token_is_needed(guarded, path):
+    for wrong in ('', 'Bearer', 'Bearer x', f'Basic {TOKEN}', f'Bearer {TOKEN}x', 'Bearer \xff'):
+        answer = guarded.get(path, headers={'Authorization': wrong.encode('latin-1')})
+        assert answer.status_code == 401, wrong
+        assert answer.headers['WWW-Authenticate'] == 'Bearer'
+    assert guarded.get(path, headers={'Authorization': f'Bearer {TOKEN}'}).status_code == 200
+
+
+@pytest.mark.parametrize('path', ['/healthz', '/readyz'])
+def test_health_needs_no_token(guarded, path):
+    assert guarded.get(path).status_code == 200
+
+
+def test_a_browser_gets_a_cookie_for_the_token(guarded):
+    assert guarded.get('/?token=wrong', follow_redirects=False).status_code != 303
+    answer = guarded.get('/', params={'token': TOKEN}, follow_redirects=False)
+    assert (answer.status_code, answer.headers['location']) == (303, '/')
+    cookie = answer.headers['set-cookie']
+    assert 'httponly' in cookie.lower()
+    assert 'samesite=strict' in cookie.lower()
+    name, value = cookie.split(';')[0].split('=', 1)
+    headers = {'Cookie': f'{name}={value}'}
+    guarded.cookies.clear()
+    assert guarded.get('/api/about', headers=headers).status_code == 200
+    assert guarded.get('/api/about', headers={'Cookie': f'{name}=no'}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ('headers', 'status'),
+    [
+        ({}, 200),
+        ({'Host': '127.0.0.1:8000'}, 200),
+        ({'Host': '[::1]:8000'}, 200),
+        ({'Host': 'music.example'}, 403),  # a name that was made to point here
+        ({'Host': ''}, 403),
+        ({'Host': '[::1'}, 403),
+        ({'Host': 'localhost:1', 'Origin': 'http://localhost:1'}, 200),
+        ({'Host': 'localhost:1', 'Origin': 'http://localhost:2'}, 403),
+        ({'Origin': 'https://music.example'}, 403),
+        ({'Origin': 'null'}, 403),
+    ],
+)
+def test_no_other_site_speaks_to_a_server_of_this_machine(local, headers, status):
+    assert local.get('/api/about', headers=headers).status_code == status
+
+
+@pytest.mark.parametrize('host', ['0.0.0.0', '::', '10.0.0.1', 'music.example', '127.0.0.1.nip.io'])
+def test_an_open_address_needs_a_token(host):
+    with pytest.raises(BadInput, match='needs --token_file'):
+        server.check_address(host, None)
+    server.check_address(host, TOKEN)
+
+
+@pytest.mark.parametrize('host', ['127.0.0.1', 'localhost', '::1', '127.8.8.8'])
+def test_this_machine_alone_needs_none(host):
+    server.check_address(host, None)
+
+
+def test_the_page_may_load_nothing_from_elsewhere(local):
+    answer = local.get('/')
+    if answer.status_code == 200:
+        assert "default-src 'self'" in answer.headers['content-security-policy']
+    assert local.get('/docs').status_code == 404
+
+
+def test_it_is_ready_when_the_first_piece_is_made(tmp_path, composer):
+    compose = noise(is_open=False)
+    with http(tmp_path, composer, compose, ready=False) as client:
+        assert client.get('/healthz').status_code == 200
+        for answer in (client.get('/readyz'), client.post('/api/sessions', json={'starter': True})):
+            assert (answer.status_code, answer.headers['Retry-After']) == (503, '2')
+        compose.open.set()
+        while client.get('/readyz').status_code != 200:
+            pass
+        assert client.post('/api/sessions', json={'starter': True}).status_code == 201
+
+
+def test_more_than_fits_is_told_when_to_ask_again(tmp_path, composer):
+    compose = noise()
+    limits = Limits(workers=1, queue=2)
+    with http(tmp_path, composer, compose, limits=limits) as client:
+        compose.open.clear()
+        answers = []
+
+        def ask():
+            answers.append(client.post('/api/compose', json={'seconds': 1}))
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        refused = [answer for answer in answers if answer.status_code == 429]
+        taken = [answer for answer in answers if answer.status_code == 202]
+        assert len(refused) + len(taken) == 8
+        assert len(taken) in (2, 3)  # one may have begun before the queue was full
+        assert all(int(answer.headers['Retry-After']) >= 1 for answer in refused)
+        for answer in taken:
+            client.delete(f'/api/jobs/{answer.json()["job"]}')
+        assert client.get('/metrics').text.count('state="cancelled"') >= 1
+
+
+@pytest.mark.parametrize(
+    ('level', 'expected'), [(0.1, {}), (0.0, {'bass': ['silent']}), (2.0, {'bass': ['clipped']})]
+)
+def test_a_take_that_came_out_wrong_is_said_to_be_so(tmp_path, composer, level, expected):
+    compose = noise()
+    with http(tmp_path, composer, compose) as client:
+        compose.level = level
+        job = client.post('/api/compose', json={'targets': ['bass']}).json()['job']
+        while (found := client.get(f'/api/jobs/{job}').json())['state'] != 'done':
+            pass
+        assert found['warnings'] == expected
+
+
+def test_the_oldest_steps_of_a_session_go(tmp_path, composer):
+    with http(tmp_path, composer, noise(), limits=Limits(history=3)) as client:
+        session = client.post('/api/sessions').json()['id']
+
+        def act(**action):
+            return client.post(f'/api/sessions/{session}/actions', json=action).json()
+
+        for number in range(6):
+            state = act(do='set', prompt=f'prompt {number}')
+        assert (state['revision'], state['prompt']) == (6, 'prompt 5')
+        undone = [act(do='undo')['prompt'] for _ in range(3)]
+        assert undone == ['prompt 4', 'prompt 3', 'prompt 2']
+        assert act(do='undo')['field'] == 'undo'
+
+
+def test_there_is_room_for_so_many_sessions_of_such_length(tmp_path, composer):
+    limits = Limits(sessions=2, session_s=5.0, seconds=10)
+    with http(tmp_path, composer, noise(), limits=limits) as client:
+        session = client.post('/api/sessions', json={'seconds': 1}).json()['id']
+        for number in range(2):  # four takes of a second each, then eight
+            action = {'do': 'compose', 'seed': number}
+            answer = client.post(f'/api/sessions/{session}/actions', json=action)
+            assert answer.status_code == 202
+            while client.get(f'/api/sessions/{session}').json()['job']:
+                pass
+        answer = client.post(f'/api/sessions/{session}/actions', json={'do': 'compose', 'seed': 3})
+        assert (answer.status_code, answer.json()['field']) == (400, 'session')
+        assert client.post('/api/sessions').status_code == 201
+        answer = client.post('/api/sessions')
+        assert (answer.status_code, answer.json()['field']) == (400, 'sessions')
+        client.delete(f'/api/sessions/{session}')
+        assert client.post('/api/sessions').status_code == 201

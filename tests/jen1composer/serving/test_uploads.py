@@ -1,0 +1,210 @@
+"""Files that come in: what is no sound is refused in plain words, and nothing else happens."""
+
+import io
+import itertools
+import json
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+import soundfile
+
+from jen1composer.errors import BadInput
+from jen1composer.serving import sound
+from jen1composer.serving.limits import Limits
+from tests.jen1composer.serving import malformed
+from tests.jen1composer.serving.tiny_service import http, noise
+
+LIMITS = Limits(upload_s=10, upload_bytes=1_000_000, json_bytes=5000, receive_s=2.0)
+
+
+@pytest.fixture(scope='module')
+def client(tmp_path_factory, composer):
+    with http(tmp_path_factory.mktemp('uploads'), composer, noise(), limits=LIMITS) as client:
+        yield client
+
+
+@pytest.fixture(scope='module')
+def session(client):
+    return client.post('/api/sessions').json()['id']
+
+
+def upload(client, session, data, **query):
+    query = {'track': 'bass'} | query
+    return client.post(f'/api/sessions/{session}/uploads', params=query, content=data)
+
+
+@pytest.mark.parametrize('number', range(60))
+def test_what_is_malformed_is_refused_or_sound(client, session, number):
+    kind, data = malformed.make(number)
+    before = client.get(f'/api/sessions/{session}').json()
+    answer = upload(client, session, data)
+    after = client.get(f'/api/sessions/{session}').json()
+    if answer.status_code == 200:  # some of what is changed is still a sound
+        assert kind in ('cut', 'flipped', 'spliced', 'lying_wav', 'lying_flac')
+        assert after['revision'] in (before['revision'], before['revision'] + 1)
+    else:
+        assert answer.status_code == 400, answer.text
+        assert answer.json()['field'] in ('file', 'upload')
+        assert len(answer.json()['error'].splitlines()) == 1
+        assert after == before
+
+
+@pytest.mark.parametrize(
+    ('kind', 'channels', 'rate'),
+    [
+        *itertools.product(malformed.KINDS, (1, 2), (48_000,)),
+        ('wav', 2, 44_100),
+        ('flac', 1, 8_000),
+    ],
+)
+def test_what_is_sound_is_taken(client, session, kind, channels, rate):
+    if kind == 'ogg' and rate != 48_000:
+        pytest.skip('not written so')
+    data = malformed.sound(kind, channels=channels, rate=rate, seconds=0.5)
+    answer = upload(client, session, data, name=f'mine.{kind}')
+    assert answer.status_code == 200, answer.text
+    lane = answer.json()['lanes'][0]
+    assert lane['kept']
+    assert abs(lane['takes'][-1]['seconds'] - 0.5) < 0.06
+    assert lane['takes'][-1]['rate'] == rate
+
+
+def test_a_file_that_says_more_than_it_may_hold_takes_no_memory():
+    """A minute of silence is some kilobytes of FLAC; ten seconds are allowed."""
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((48_000 * 300, 2), np.int16), 48_000, format='FLAC')
+    assert len(file.getvalue()) < 200_000
+    tracemalloc.start()
+    with pytest.raises(BadInput, match=r'300.0 s long; allowed are up to 10 s'):
+        sound.decode(file.getvalue(), 'file', limit_s=10)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_a_body_is_counted_while_it_comes_in(client, session):
+    sent = 0
+
+    def parts():
+        nonlocal sent
+        while True:
+            sent += 100_000
+            yield b'x' * 100_000
+
+    answer = upload(client, session, itertools.islice(parts(), 10))
+    assert answer.status_code == 400  # a million bytes are allowed, and no sound
+    answer = upload(client, session, itertools.islice(parts(), 11))
+    assert answer.status_code == 413
+    answer = client.post(f'/api/sessions/{session}/actions', content=itertools.islice(parts(), 1))
+    assert answer.status_code == 413
+    stated = {'Content-Length': '2000000'}
+    path = f'/api/sessions/{session}/uploads?track=bass'
+    assert client.post(path, content=b'x', headers=stated).status_code == 413
+
+
+def test_unknown_tracks_and_sessions_are_named(client, session):
+    data = malformed.sound('wav')
+    answer = upload(client, session, data, track='violin')
+    assert (answer.status_code, answer.json()['field']) == (400, 'track')
+    assert upload(client, 32 * 'a', data).status_code == 404
+    assert upload(client, session, data, name='x' * 201).status_code == 422
+    assert client.post(f'/api/sessions/{session}/uploads', content=data).status_code == 422
+
+
+def packed(files: dict[str, bytes], **options) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def unpacked(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope='module')
+def away(client):
+    """The files of a session with music in it."""
+    session = client.post('/api/sessions', json={'starter': True}).json()['id']
+    return unpacked(client.get(f'/api/sessions/{session}/session.zip').content)
+
+
+def bring(client, data):
+    return client.post('/api/sessions/import', content=data)
+
+
+def test_a_session_comes_back_from_its_file(client, away):
+    answer = bring(client, packed(away))
+    assert answer.status_code == 201, answer.text
+    assert all(lane['take'] for lane in answer.json()['lanes'])
+
+
+@pytest.mark.parametrize(
+    'name', ['../evil', '/etc/passwd', 'takes/../x.npy', 'takes/0123456789abcdef.npy/x', 'a\\b']
+)
+def test_an_archive_names_no_path(client, away, name):
+    answer = bring(client, packed(away | {name: b'x'}))
+    assert answer.status_code == 400
+    assert 'no part of a session' in answer.json()['error']
+
+
+def test_an_archive_that_unpacks_to_much_is_refused(client, away):
+    answer = bring(client, packed(away | {'takes/0123456789abcdef.npy': bytes(900_000_000)}))
+    assert answer.status_code == 400
+    assert 'more than a session may' in answer.json()['error']
+
+
+def damaged(content, path, value):
+    """`content` with the value at `path` replaced."""
+    *most, last = path
+    for key in most:
+        content = content[key]
+    content[last] = value
+
+
+@pytest.mark.parametrize(
+    ('path', 'value'),
+    [
+        (['pieces', 1, 'num_samples'], 10**12),
+        (['pieces', 1, 'num_samples'], 'many'),
+        (['pieces', 1, 'num_samples'], -1),
+        (['pieces', 1, 'prompt'], 7),
+        (['pieces', 1, 'tempo_bpm'], 'fast'),
+        (['pieces', 1, 'key'], 'H minor'),
+        (['pieces', 1, 'lanes', 0, 'track'], '../bass'),
+        (['pieces', 1, 'lanes', 0, 'gain_db'], 1e9),
+        (['pieces', 1, 'lanes', 0, 'kept'], 'yes'),
+        (['pieces', 1, 'lanes', 0, 'current'], 'nobody'),
+        (['pieces'], []),
+        (['asked', 1], 'no json'),
+        (['at'], 5),
+        (['revision'], -1),
+        (['takes'], {}),
+        (['pieces', 1, 'lanes'], None),
+        (['pieces', 1, 'more'], 1),
+    ],
+)
+def test_a_session_that_is_none_is_refused(client, away, path, value):
+    from jen1composer.generation.session_folder import _canonical, digest
+
+    said = json.loads(away['session.json'])
+    damaged(said['session'], path, value)
+    said['sha256'] = digest(_canonical(said['session']))
+    answer = bring(client, packed(away | {'session.json': json.dumps(said).encode()}))
+    assert answer.status_code == 400, answer.text
+    assert '/tmp' not in answer.json()['error']
+
+
+@pytest.mark.parametrize('number', range(20))
+def test_no_archive_is_refused(client, number):
+    _, data = malformed.make(number)
+    assert bring(client, data).status_code == 400
+
+
+@pytest.mark.parametrize('number', range(20))
+def test_what_is_no_safetensors_is_refused(client, number):
+    _, data = malformed.make(number)
+    assert client.post('/api/decode', content=data).status_code == 400
