@@ -88,7 +88,11 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=preservation.AnyPreservationPolicy(kept),
                 cleanup_tmp_directories=True,
-                async_options=ocp.AsyncOptions(post_finalization_callback=self._before_commit),
+                async_options=ocp.AsyncOptions(
+                    post_finalization_callback=self._before_commit,
+                    # Else a folder that cannot be made is waited for, five minutes at the exit.
+                    create_directories_asynchronously=False,
+                ),
             ),
         )
 

@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import threading
 import time
 
 import jax
@@ -281,3 +282,6 @@ def test_a_save_that_cannot_begin_fails_in_one_line(tmp_path):
 
     with pytest.raises(RunFailed, match='the checkpoint of step 4 could not be saved'):
         save_and_wait()
+    # Nor does the process then wait at its exit for threads that wait for the folder.
+    waiting = [thread.name for thread in threading.enumerate() if not thread.daemon]
+    assert not [name for name in waiting if 'save' in name or 'commit' in name]
