@@ -72,10 +72,12 @@ export class ComposeForm {
   /** A field as the server takes it; no tempo is 0. An empty length stays as it was. */
   #read(name) {
     const text = this.#form.elements[name].value.trim();
+    const now = this.studio.state.session[name];
+    // a number that nobody touched stays whole, though the field shows it rounded
+    if (typeof now === 'number' && text === words.short(now)) return now;
     if (name === 'tempo_bpm') return Number(text);
     if (name !== 'seconds') return text;
-    const { seconds } = this.studio.state.session;
-    return text === '' || text === words.short(seconds) ? seconds : Number(text);
+    return text === '' ? now : Number(text);
   }
 
   #show(state) {

@@ -1,0 +1,21 @@
+"""The form: numbers stay what they are, and what is too much is said with what is allowed here."""
+
+import pytest
+from playwright.sync_api import expect
+
+
+def test_a_tempo_that_is_shown_rounded_is_not_written_back(studio, server):
+    page, client = studio.page, server.client
+    client.done(studio.id, do='set', tempo_bpm=92.375, seconds=1.2345)
+    page.reload()
+    studio.ready()
+    tempo = page.locator('[name=tempo_bpm]')
+    expect(tempo).to_have_value('92.38')
+    page.fill('[name=prompt]', 'slow rock')
+    page.press('[name=prompt]', 'Tab')
+    for _ in range(100):
+        said = client.get(f'/api/sessions/{studio.id}').json
+        if said['prompt'] == 'slow rock':
+            break
+        page.wait_for_timeout(50)
+    assert (said['prompt'], said['tempo_bpm'], said['seconds']) == ('slow rock', 92.375, 1.2345)
