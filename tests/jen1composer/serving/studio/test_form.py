@@ -19,3 +19,27 @@ def test_a_tempo_that_is_shown_rounded_is_not_written_back(studio, server):
             break
         page.wait_for_timeout(50)
     assert (said['prompt'], said['tempo_bpm'], said['seconds']) == ('slow rock', 92.375, 1.2345)
+
+
+def test_a_length_is_bounded_by_what_this_server_allows(studio, server):
+    page = studio.page
+    most = server.client.get('/api/about').json['limits']['seconds']
+    length = page.locator('#compose [name=seconds]')
+    length.fill('999')
+    page.click('#generate')
+    expect(page.locator('#compose-error')).to_have_text(
+        f'Length: 999; allowed are up to {most:g} here.'
+    )
+    expect(length).to_have_attribute('aria-invalid', 'true')
+    length.fill('1.5')
+    length.press('Tab')
+    expect(page.locator('#compose-error')).to_be_hidden()
+
+    longer = page.locator('#longer [name=seconds]')
+    longer.fill(str(most - 1))
+    page.click('#longer button[value=start]')
+    expect(page.locator('#longer-error')).to_have_text(
+        f'Length: {most - 1:g}; allowed are up to {most - 1.5:g} here.'
+    )
+    expect(longer).to_have_attribute('aria-invalid', 'true')
+    expect(page.locator('#job')).to_be_hidden()
