@@ -91,6 +91,8 @@ export class Studio {
     return this.#doing(place, async () => {
       const { id } = this.state.session;
       await this.#sendMix();
+      // keys are faster than answers: what was pressed once too often has nothing to do
+      if (['undo', 'redo'].includes(action.do) && !this.state.session[`can_${action.do}`]) return;
       const answer = await api.act(id, action);
       if (answer.job) this.#follow(answer.job, place);
       else this.#show(answer);

@@ -43,3 +43,24 @@ def test_a_length_is_bounded_by_what_this_server_allows(studio, server):
     )
     expect(longer).to_have_attribute('aria-invalid', 'true')
     expect(page.locator('#job')).to_be_hidden()
+
+
+def test_undo_and_redo_pressed_fast_end_without_an_error(studio):
+    page = studio.page
+    studio.in_lane('bass', '.keep').click()
+    expect(studio.in_lane('bass', '.keep')).to_have_text('Kept')
+    page.evaluate("""() => {
+      const press = (shiftKey) => document.body.dispatchEvent(
+        new KeyboardEvent('keydown', {key: 'z', shiftKey, bubbles: true}));
+      for (const shiftKey of [false, false, false]) press(shiftKey);
+    }""")
+    expect(studio.in_lane('bass', '.keep')).to_have_text('Keep')
+    expect(page.locator('#undo')).to_be_disabled()
+    page.evaluate("""() => {
+      for (const _ of [1, 2, 3]) document.body.dispatchEvent(
+        new KeyboardEvent('keydown', {key: 'Z', shiftKey: true, bubbles: true}));
+    }""")
+    expect(studio.in_lane('bass', '.keep')).to_have_text('Kept')
+    expect(page.locator('#redo')).to_be_disabled()
+    page.wait_for_timeout(300)
+    expect(page.locator('#top-error')).to_be_hidden()
