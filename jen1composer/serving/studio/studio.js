@@ -168,9 +168,8 @@ export class Studio {
 
   #show(session) {
     const lanes = session.lanes.map((lane) => ({ ...lane, ...this.#mixing.get(lane.track) }));
-    const { span } = this.state;
-    const holds = span && span.to <= session.seconds + 1e-6;
-    this.change({ session: { ...session, lanes }, span: holds ? span : null });
+    const span = moved(this.state.span, shift(this.state.session, session), session.seconds);
+    this.change({ session: { ...session, lanes }, span });
   }
 
   async #refresh() {
@@ -228,6 +227,22 @@ export class Studio {
       }
     }
   }
+}
+
+/** Seconds by which music that is in both sessions begins later in the second one. */
+function shift(before, after) {
+  const starts = (session) =>
+    new Map(session.lanes.flatMap((lane) => lane.takes.map((take) => [take.id, take.start_s])));
+  const then = starts(before);
+  for (const [id, start] of starts(after)) if (then.has(id)) return start - then.get(id);
+  return 0;
+}
+
+/** A selection goes where its music goes; it ends where that leaves the piece. */
+function moved(span, by, seconds) {
+  if (!span) return null;
+  const [from, to] = [span.from + by, span.to + by];
+  return from > -1e-6 && to < seconds + 1e-6 ? { ...span, from: Math.max(0, from), to } : null;
 }
 
 function ending({ state, tracks }) {
