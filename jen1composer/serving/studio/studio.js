@@ -154,6 +154,7 @@ export class Studio {
       this.change({});
       try {
         await work();
+        this.#answers();
       } catch (error) {
         if (error.status === 409 && this.state.session) await this.#refresh();
         this.fail(place, error);
@@ -170,6 +171,13 @@ export class Studio {
     const lanes = session.lanes.map((lane) => ({ ...lane, ...this.#mixing.get(lane.track) }));
     const span = moved(this.state.span, shift(this.state.session, session), session.seconds);
     this.change({ session: { ...session, lanes }, span });
+  }
+
+  /** The server answers: what says that it does not is no longer true, wherever it stands. */
+  #answers() {
+    const errors = Object.entries(this.state.errors);
+    const silent = errors.filter(([, error]) => error?.status === 0);
+    for (const [place] of silent) this.forgive(place);
   }
 
   async #refresh() {
@@ -194,8 +202,10 @@ export class Studio {
     let ended;
     try {
       ended = await api.follow(id, (value) => {
+        if (value.state !== 'unreachable') this.#answers();
         if (here()) this.change({ job: { ...this.state.job, ...value } });
       });
+      this.#answers();
     } catch (error) {
       ended = { state: 'failed', error: error.message };
     }

@@ -280,6 +280,21 @@ def test_a_session_that_is_gone_is_said_to_be_gone(page, server):
     assert studio.id != 32 * '0'
 
 
+def test_that_the_server_does_not_answer_is_said_until_it_answers(studio):
+    page, kept = studio.page, studio.in_lane('bass', '.keep')
+    page.route('**/actions', lambda route: route.abort())
+    kept.click()
+    expect(studio.in_lane('bass', '.error')).to_contain_text('does not answer')
+    page.fill('[name=prompt]', 'no way')
+    page.press('[name=prompt]', 'Tab')
+    expect(page.locator('#compose-error')).to_contain_text('does not answer')
+    page.unroute('**/actions')
+    studio.in_lane('drums', '.keep').click()
+    expect(studio.in_lane('drums', '.keep')).to_have_text('Kept')
+    expect(studio.in_lane('bass', '.error')).to_be_hidden()
+    expect(page.locator('#compose-error')).to_be_hidden()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures('chromium')
 def test_what_is_being_made_outlives_a_server_that_is_killed(tmp_path):
