@@ -72,6 +72,8 @@ export class Studio {
   }
 
   openFile(file) {
+    const { import_bytes: most, upload_bytes: other } = this.state.about.limits;
+    if (this.#isTooLarge(file, most ?? other, TOP)) return undefined;
     return this.#doing(TOP, async () => this.#enter(await api.openFile(file)));
   }
 
@@ -100,11 +102,7 @@ export class Studio {
   }
 
   upload(track, file) {
-    const most = this.state.about.limits.upload_bytes;
-    if (file.size > most) {
-      const line = `${file.name} is too large: it may have up to ${Math.round(most / 2 ** 20)} MB.`;
-      return this.fail(track, new Error(line));
-    }
+    if (this.#isTooLarge(file, this.state.about.limits.upload_bytes, track)) return undefined;
     return this.#doing(track, async () => {
       this.#show(await api.upload(this.state.session.id, track, file));
       this.change({ notice: `${file.name} is now the ${track}, and is kept.` });
@@ -145,6 +143,15 @@ export class Studio {
   }
 
   // Inside
+
+  /** Whether a file is more than the server takes, which is said before it is sent for nothing. */
+  #isTooLarge(file, most, place) {
+    if (file.size <= most) return false;
+    const [is, allowed] = [file.size, most].map((bytes) => Math.round(bytes / 2 ** 20));
+    const line = `${file.name} is too large, ${is} MB: this server takes up to ${allowed} MB.`;
+    this.fail(place, new Error(line));
+    return true;
+  }
 
   /** Runs `work` after what runs already; an error ends up at `place`. */
   #doing(place, work) {
