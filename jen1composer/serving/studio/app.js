@@ -75,6 +75,8 @@ window.addEventListener('hashchange', () => {
   const id = location.hash.slice(1);
   if (id) studio.open(id);
 });
+window.addEventListener('focus', () => studio.look());
+document.addEventListener('visibilitychange', () => document.hidden || studio.look());
 for (const type of ['dragover', 'drop']) {
   // a file that is dropped beside a lane must not take the page's place
   window.addEventListener(type, (event) => event.preventDefault());

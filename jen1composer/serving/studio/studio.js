@@ -119,6 +119,19 @@ export class Studio {
     }, 250);
   }
 
+  /** Shows what was done in the session elsewhere meanwhile, in another window say. */
+  look() {
+    this.#queue = this.#queue.then(async () => {
+      if (!this.state.session || this.state.job) return; // the end of a job shows all that is new
+      try {
+        await this.#refresh();
+      } catch {
+        // nobody asked for it: what is asked next says what is wrong
+      }
+    });
+    return this.#queue;
+  }
+
   /** Comes when all that was asked for is done, but for music. */
   get settled() {
     return this.#queue;
@@ -189,7 +202,7 @@ export class Studio {
 
   async #refresh() {
     const session = await api.show(this.state.session.id);
-    this.#show(session);
+    if (session.revision !== this.state.session.revision) this.#show(session);
     if (session.job && !this.state.job) this.#follow(session.job, TOP);
   }
 

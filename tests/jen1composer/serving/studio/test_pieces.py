@@ -25,3 +25,21 @@ def test_files_that_are_too_large_are_refused_before_they_are_sent(page, server,
     page.locator('#session-file').set_input_files(tmp_path / 'one.zip')  # it is sent, and no zip
     expect(page.locator('#top-error')).not_to_contain_text('too large')
     expect(page.locator('#top-error')).to_be_visible()
+
+
+def test_a_window_that_is_looked_at_again_shows_what_another_did(studio, server):
+    page, other = studio.page, Studio(studio.page.context.new_page(), server.port)
+    other.address += f'#{studio.id}'
+    other.open()
+    other.in_lane('bass', '.keep').click()
+    expect(other.in_lane('bass', '.keep')).to_have_text('Kept')
+    expect(studio.in_lane('bass', '.keep')).to_have_text('Keep')
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(studio.in_lane('bass', '.keep')).to_have_text('Kept')
+    other.page.click('#generate')
+    expect(other.page.locator('#job')).to_be_visible()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator('#job')).to_be_visible()  # what the other has made is followed here too
+    other.made()
+    studio.made()
+    assert studio.take('drums') == other.take('drums')
