@@ -160,8 +160,8 @@ export class Studio {
   /** Whether a file is more than the server takes, which is said before it is sent for nothing. */
   #isTooLarge(file, most, place) {
     if (file.size <= most) return false;
-    const [is, allowed] = [file.size, most].map((bytes) => Math.round(bytes / 2 ** 20));
-    const line = `${file.name} is too large, ${is} MB: this server takes up to ${allowed} MB.`;
+    const [is, allowed] = [Math.ceil(file.size / 2 ** 20), Math.floor(most / 2 ** 20)];
+    const line = `This server takes up to ${allowed} MB; ${file.name} has ${is} MB.`;
     this.fail(place, new Error(line));
     return true;
   }

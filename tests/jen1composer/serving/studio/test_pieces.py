@@ -18,12 +18,12 @@ def test_files_that_are_too_large_are_refused_before_they_are_sent(page, server,
     (tmp_path / 'two.zip').write_bytes(bytes((2 << 20) + 1))
     (tmp_path / 'one.zip').write_bytes(bytes((1 << 20) + 1))
     studio.in_lane('bass', '.file').set_input_files(tmp_path / 'one.wav')
-    expect(studio.in_lane('bass', '.error')).to_contain_text('takes up to 1 MB')
+    expect(studio.in_lane('bass', '.error')).to_contain_text('takes up to 1 MB; one.wav has 2 MB')
     page.locator('#session-file').set_input_files(tmp_path / 'two.zip')
-    expect(page.locator('#top-error')).to_contain_text('two.zip is too large, 2 MB')
+    expect(page.locator('#top-error')).to_contain_text('takes up to 2 MB; two.zip has 3 MB')
     assert sent == []
     page.locator('#session-file').set_input_files(tmp_path / 'one.zip')  # it is sent, and no zip
-    expect(page.locator('#top-error')).not_to_contain_text('too large')
+    expect(page.locator('#top-error')).not_to_contain_text('takes up to')
     expect(page.locator('#top-error')).to_be_visible()
 
 
