@@ -6,6 +6,7 @@ import { $, menusClose, tell } from './dom.js';
 import { Files } from './files.js';
 import { listenToKeys } from './keys.js';
 import { gainOf, LaneView } from './lanes.js';
+import { Pieces } from './pieces.js';
 import { Player } from './player.js';
 import { Sounds } from './sounds.js';
 import { Studio } from './studio.js';
@@ -21,6 +22,7 @@ const buffers = new Map(); // track -> what is heard of it, an AudioBuffer or nu
 const form = new ComposeForm(studio);
 const player = new Player(transport, studio);
 new Files(studio);
+new Pieces(studio);
 menusClose();
 
 /** What is heard follows what is shown. */

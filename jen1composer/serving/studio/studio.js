@@ -77,6 +77,20 @@ export class Studio {
     return this.#doing(TOP, async () => this.#enter(await api.openFile(file)));
   }
 
+  /** Deletes a session for good; after the one that is open comes the one worked on before. */
+  remove(id) {
+    return this.#doing(TOP, async () => {
+      if (id === this.state.session.id && this.state.job) {
+        throw new Error('Music is being made in this piece: cancel that before you delete it.');
+      }
+      await api.remove(id);
+      this.change({ notice: 'Deleted.' });
+      if (id !== this.state.session.id) return;
+      const [last] = (await api.sessions()).sessions;
+      this.#enter(last ? await api.show(last.id) : await api.begin({ starter: true }));
+    });
+  }
+
   #enter(session) {
     localStorage.setItem(REMEMBERED, session.id);
     if (location.hash.slice(1) !== session.id) history.replaceState(null, '', `#${session.id}`);

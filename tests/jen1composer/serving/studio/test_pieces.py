@@ -2,7 +2,7 @@
 
 import json
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.jen1composer.serving.studio.browser import Studio
 
@@ -43,3 +43,38 @@ def test_a_window_that_is_looked_at_again_shows_what_another_did(studio, server)
     other.made()
     studio.made()
     assert studio.take('drums') == other.take('drums')
+
+
+def test_all_pieces_are_listed_and_can_be_deleted(studio, server):
+    page, client = studio.page, server.client
+    ids = [client.begin(prompt=f'piece {i}')['id'] for i in range(9)]
+    menu, rows = page.locator('#piece-menu summary'), page.locator('#pieces li')
+
+    def row(name: str) -> Locator:
+        return rows.filter(has_text=name)
+
+    def held() -> list[str]:
+        return [session['id'] for session in client.get('/api/sessions').json['sessions']]
+
+    menu.click()
+    expect(rows).to_have_count(len(held()))
+    row('piece 3').get_by_role('button', name='Delete').click()
+    page.get_by_role('button', name='Keep it').click()
+    expect(row('piece 3')).to_be_visible()
+    page.keyboard.press('Enter')  # the same button has the focus again
+    expect(rows.filter(has_text='for good?')).to_have_count(1)
+    page.get_by_role('button', name='Delete piece 3 for good').click()
+    expect(row('piece 3')).to_have_count(0)
+    assert set(ids) - set(held()) == {ids[3]}
+
+    row('piece 0').get_by_role('button').first.click()
+    expect(page).to_have_url(f'{studio.address}#{ids[0]}')
+    menu.click()
+    expect(row('piece 0')).to_contain_text('open now')
+    row('piece 0').get_by_role('button', name='Delete').click()
+    page.get_by_role('button', name='Delete piece 0 for good').click()
+    expect(row('piece 0')).to_have_count(0)
+    left = held()
+    assert ids[0] not in left
+    expect(page).to_have_url(f'{studio.address}#{left[0]}')  # the one worked on before
+    expect(page.locator('#top-error')).to_be_hidden()
