@@ -2,8 +2,11 @@
 
 import json
 
+import numpy as np
+import soundfile
 from playwright.sync_api import Locator, expect
 
+from jen1composer.tracks import TRACKS
 from tests.jen1composer.serving.studio.browser import Studio
 
 
@@ -25,6 +28,19 @@ def test_files_that_are_too_large_are_refused_before_they_are_sent(page, server,
     page.locator('#session-file').set_input_files(tmp_path / 'one.zip')  # it is sent, and no zip
     expect(page.locator('#top-error')).not_to_contain_text('takes up to')
     expect(page.locator('#top-error')).to_be_visible()
+
+
+def test_the_downloads_say_that_flac_may_be_quieter_than_what_is_heard(studio, server, tmp_path):
+    for track in TRACKS:
+        server.client.done(studio.id, do='mix', track=track, gain_db=24)
+    wav, flac = [
+        soundfile.read(studio.download(f'mix.{kind}', tmp_path))[0] for kind in ('wav', 'flac')
+    ]
+    assert np.abs(wav).max() > 1
+    assert np.abs(flac).max() <= 1
+    np.testing.assert_allclose(flac, wav * 0.99 / np.abs(wav).max(), atol=1e-5)
+    studio.page.click('#download-menu summary')
+    expect(studio.page.locator('#download-menu .foot')).to_contain_text('made quieter as a whole')
 
 
 def test_a_window_that_is_looked_at_again_shows_what_another_did(studio, server):
