@@ -1,6 +1,5 @@
 """The form: numbers stay what they are, and what is too much is said with what is allowed here."""
 
-import pytest
 from playwright.sync_api import expect
 
 
