@@ -23,6 +23,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import math
 import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,7 @@ VERSION = 1  # of the folder
 DTYPES = {'F32': np.float32, 'BF16': jnp.bfloat16, 'I8': np.int8}
 TARGET, GIVEN, MARGINAL = 0, 1, 2  # what a track can be
 RATE = 48_000
+MAX_GUIDANCE = 100.0  # far beyond any use; what is much larger overflows
 
 Program = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, jax.Array]]
 
@@ -125,8 +127,9 @@ class Model:
         given = {} if given is None else given
         roles = self._roles(targets, given)
         longest = self.window_samples
-        length = longest if seconds is None else round(seconds * RATE)
-        if not 0 < length <= longest:
+        is_length = seconds is None or math.isfinite(seconds)
+        length = round(seconds * RATE) if seconds is not None and is_length else longest
+        if not is_length or not 0 < length <= longest:
             raise Refused(f'seconds: {seconds}; allowed is more than 0, up to {longest / RATE:g}')
         if steps < 1:
             raise Refused(f'steps: {steps}; allowed is 1 or more')
@@ -134,6 +137,12 @@ class Model:
             raise Refused(f'seed: {seed}; allowed are 0 to {2**31 - 1}')
         if any('\ud800' <= letter <= '\udfff' for letter in prompt):  # undecoded bytes
             raise Refused(f'prompt: {prompt!r}; allowed is text in UTF-8')
+        if guidance is not None and not prompt:
+            raise Refused(f'guidance: {guidance}; it needs a prompt, there is none')
+        if guidance is not None and not abs(guidance) <= MAX_GUIDANCE:  # nan too
+            raise Refused(
+                f'guidance: {guidance}; allowed are {-MAX_GUIDANCE:g} to {MAX_GUIDANCE:g}'
+            )
         default = self.config['guidance']['beside_tracks' if given else 'free']
         scale = 1.0 if not prompt else default if guidance is None else guidance
 
@@ -299,13 +308,18 @@ def read_sound(name: str, path: str) -> np.ndarray:
 
 
 def write_piece(folder: pathlib.Path, tracks: Mapping[str, np.ndarray]) -> None:
-    """A FLAC of each track and of their sum; what would clip is made quieter as a whole."""
+    """A FLAC of each track and of their sum; where one would clip, all are quieter by one gain."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, audio in {**tracks, 'mix': np.sum(list(tracks.values()), axis=0)}.items():
-        peak = float(np.abs(audio).max())
-        quieter = audio if peak <= 1 else audio * np.float32(0.99 / peak)
-        soundfile.write(folder / f'{name}.flac', quieter, RATE, subtype='PCM_24')
+    files = {**tracks, 'mix': np.sum(list(tracks.values()), axis=0)}
+    peaks = {name: float(np.abs(audio).max()) for name, audio in files.items()}
+    loudest = max(peaks.values())
+    gain = 1.0 if loudest <= 1 else 0.99 / loudest
+    for name, audio in files.items():
+        soundfile.write(folder / f'{name}.flac', audio * np.float32(gain), RATE, subtype='PCM_24')
+        peak = gain * peaks[name]
         print(f'{folder / name}.flac  {len(audio) / RATE:.2f} s  peak {peak:.3f}')
+    if gain != 1:
+        print(f'all of them made quieter by {-20 * math.log10(gain):.1f} dB, so that none clips')
 
 
 def main() -> None:

@@ -47,6 +47,8 @@ export const begin = (how) => json('POST', '/api/sessions', { json: how });
 export const show = (id) => json('GET', session(id));
 export const openFile = (file) => json('POST', '/api/sessions/import', { bytes: file });
 
+export const remove = (id) => ask('DELETE', session(id));
+
 /** The next session, or {job} where music has to be made for it. */
 export const act = (id, action) => json('POST', `${session(id)}/actions`, { json: action });
 

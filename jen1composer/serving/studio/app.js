@@ -6,6 +6,7 @@ import { $, menusClose, tell } from './dom.js';
 import { Files } from './files.js';
 import { listenToKeys } from './keys.js';
 import { gainOf, LaneView } from './lanes.js';
+import { Pieces } from './pieces.js';
 import { Player } from './player.js';
 import { Sounds } from './sounds.js';
 import { Studio } from './studio.js';
@@ -21,6 +22,7 @@ const buffers = new Map(); // track -> what is heard of it, an AudioBuffer or nu
 const form = new ComposeForm(studio);
 const player = new Player(transport, studio);
 new Files(studio);
+new Pieces(studio);
 menusClose();
 
 /** What is heard follows what is shown. */
@@ -75,6 +77,8 @@ window.addEventListener('hashchange', () => {
   const id = location.hash.slice(1);
   if (id) studio.open(id);
 });
+window.addEventListener('focus', () => studio.look());
+document.addEventListener('visibilitychange', () => document.hidden || studio.look());
 for (const type of ['dragover', 'drop']) {
   // a file that is dropped beside a lane must not take the page's place
   window.addEventListener(type, (event) => event.preventDefault());

@@ -1,5 +1,6 @@
 // The form: what the piece should be, Generate, "longer", and how far a job has come.
 
+import { ApiError } from './api.js';
 import { $, $$, fill, tell } from './dom.js';
 import * as words from './words.js';
 
@@ -32,7 +33,12 @@ export class ComposeForm {
     this.#longer.addEventListener('submit', (event) => {
       event.preventDefault();
       const seconds = Number(this.#longer.elements.seconds.value);
-      this.compose({ do: 'continue', seconds, side: event.submitter?.value ?? 'end' }, 'longer');
+      const { session, about } = studio.state;
+      const room = Math.max(0, about.limits.seconds - session.seconds);
+      if (seconds > room) this.#tooLong('longer', seconds, room);
+      else {
+        this.compose({ do: 'continue', seconds, side: event.submitter?.value ?? 'end' }, 'longer');
+      }
     });
     $('#cancel').addEventListener('click', () => studio.cancel());
     studio.subscribe((state) => this.#show(state));
@@ -65,17 +71,28 @@ export class ComposeForm {
       this.studio.forgive(place);
       return true;
     }
+    const most = this.studio.state.about.limits.seconds;
+    if (changed.seconds > most) return this.#tooLong(place, changed.seconds, most);
     await this.studio.act({ do: 'set', ...changed }, place);
     return !this.studio.state.errors[place];
+  }
+
+  /** Says what this server allows: a session by itself may be longer than what it takes on. */
+  #tooLong(place, seconds, most) {
+    const line = `seconds: ${seconds}; allowed are up to ${words.short(most)} here`;
+    this.studio.fail(place, new ApiError(line, { field: 'seconds', status: 400 }));
+    return false;
   }
 
   /** A field as the server takes it; no tempo is 0. An empty length stays as it was. */
   #read(name) {
     const text = this.#form.elements[name].value.trim();
+    const now = this.studio.state.session[name];
+    // a number that nobody touched stays whole, though the field shows it rounded
+    if (typeof now === 'number' && text === words.short(now)) return now;
     if (name === 'tempo_bpm') return Number(text);
     if (name !== 'seconds') return text;
-    const { seconds } = this.studio.state.session;
-    return text === '' || text === words.short(seconds) ? seconds : Number(text);
+    return text === '' ? now : Number(text);
   }
 
   #show(state) {

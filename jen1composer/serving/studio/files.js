@@ -1,33 +1,12 @@
-// The two menus at the top: other pieces, and what can be taken away.
+// What can be taken away, undo and redo, and errors that are of no other part.
 
 import { $, $$, tell } from './dom.js';
 import * as api from './api.js';
-import { plainly, short } from './words.js';
-
-const RECENT = 6;
+import { plainly } from './words.js';
 
 export class Files {
   constructor(studio) {
     this.studio = studio;
-    const menu = $('#piece-menu');
-    const chosen = (work) => {
-      menu.open = false;
-      return work();
-    };
-    const does = {
-      music: () => studio.begin({ starter: true }),
-      empty: () => studio.begin({}),
-      open: () => $('#session-file').click(),
-    };
-    for (const button of $$('[data-do]', menu)) {
-      button.addEventListener('click', () => chosen(does[button.dataset.do]));
-    }
-    menu.addEventListener('toggle', () => menu.open && this.#list(chosen));
-    $('#session-file').addEventListener('change', (event) => {
-      const [file] = event.target.files;
-      if (file) studio.openFile(file);
-      event.target.value = '';
-    });
     for (const button of $$('[data-file]')) {
       button.addEventListener('click', () => this.#download(button.dataset.file));
     }
@@ -42,32 +21,6 @@ export class Files {
     });
     $('#undo').addEventListener('click', () => studio.act({ do: 'undo' }, 'top'));
     $('#redo').addEventListener('click', () => studio.act({ do: 'redo' }, 'top'));
-  }
-
-  /** The sessions that were worked on last. */
-  async #list(chosen) {
-    try {
-      const { sessions } = await api.sessions();
-      const now = this.studio.state.session?.id;
-      const buttons = sessions
-        .filter((session) => session.id !== now)
-        .slice(0, RECENT)
-        .map((session) => {
-          const button = document.createElement('button');
-          const small = document.createElement('small');
-          small.textContent = `${short(session.seconds)} s, ${when(session.changed)}`;
-          const words = document.createElement('span');
-          words.textContent = session.prompt || 'without words';
-          button.append(words, small);
-          button.addEventListener('click', () => chosen(() => this.studio.open(session.id)));
-          return button;
-        });
-      const head = document.createElement('p');
-      head.textContent = 'Before';
-      $('#recent').replaceChildren(...(buttons.length ? [head, ...buttons] : []));
-    } catch {
-      $('#recent').replaceChildren(); // the menu does without
-    }
   }
 
   async #download(file) {
@@ -87,13 +40,4 @@ export class Files {
       studio.fail('top', error);
     }
   }
-}
-
-/** A time as people say it: "14:05" today, else "3 May". */
-function when(stamp) {
-  const date = new Date(stamp < 1e12 ? 1000 * stamp : stamp);
-  const today = date.toDateString() === new Date().toDateString();
-  return today
-    ? date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
-    : date.toLocaleDateString([], { day: 'numeric', month: 'short' });
 }

@@ -143,8 +143,11 @@ export class LaneView {
     $('.upload', root).disabled = blocked;
     this.#showTakes(lane, blocked);
     const made = take && take.seed !== null && take.seed !== undefined ? `seed ${take.seed}` : '';
-    const about = [take?.prompt && `“${take.prompt}”`, made].filter(Boolean).join(' · ');
+    // the seed first: what there is no room for is cut at the end
+    const about = [made, take?.prompt && `“${take.prompt}”`].filter(Boolean).join(' · ');
     $('.about', root).textContent = about;
+    $('.about', root).title = about;
+    $('.takes', root).title = about;
   }
 
   #showTakes(lane, blocked) {

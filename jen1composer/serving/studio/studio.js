@@ -72,7 +72,23 @@ export class Studio {
   }
 
   openFile(file) {
+    const { import_bytes: most, upload_bytes: other } = this.state.about.limits;
+    if (this.#isTooLarge(file, most ?? other, TOP)) return undefined;
     return this.#doing(TOP, async () => this.#enter(await api.openFile(file)));
+  }
+
+  /** Deletes a session for good; after the one that is open comes the one worked on before. */
+  remove(id) {
+    return this.#doing(TOP, async () => {
+      if (id === this.state.session.id && this.state.job) {
+        throw new Error('Music is being made in this piece: cancel that before you delete it.');
+      }
+      await api.remove(id);
+      this.change({ notice: 'Deleted.' });
+      if (id !== this.state.session.id) return;
+      const [last] = (await api.sessions()).sessions;
+      this.#enter(last ? await api.show(last.id) : await api.begin({ starter: true }));
+    });
   }
 
   #enter(session) {
@@ -91,6 +107,8 @@ export class Studio {
     return this.#doing(place, async () => {
       const { id } = this.state.session;
       await this.#sendMix();
+      // keys are faster than answers: what was pressed once too often has nothing to do
+      if (['undo', 'redo'].includes(action.do) && !this.state.session[`can_${action.do}`]) return;
       const answer = await api.act(id, action);
       if (answer.job) this.#follow(answer.job, place);
       else this.#show(answer);
@@ -98,11 +116,7 @@ export class Studio {
   }
 
   upload(track, file) {
-    const most = this.state.about.limits.upload_bytes;
-    if (file.size > most) {
-      const line = `${file.name} is too large: it may have up to ${Math.round(most / 2 ** 20)} MB.`;
-      return this.fail(track, new Error(line));
-    }
+    if (this.#isTooLarge(file, this.state.about.limits.upload_bytes, track)) return undefined;
     return this.#doing(track, async () => {
       this.#show(await api.upload(this.state.session.id, track, file));
       this.change({ notice: `${file.name} is now the ${track}, and is kept.` });
@@ -117,6 +131,19 @@ export class Studio {
     this.mixTimer = setTimeout(() => {
       if (!this.state.job) this.#doing(track, () => this.#sendMix());
     }, 250);
+  }
+
+  /** Shows what was done in the session elsewhere meanwhile, in another window say. */
+  look() {
+    this.#queue = this.#queue.then(async () => {
+      if (!this.state.session || this.state.job) return; // the end of a job shows all that is new
+      try {
+        await this.#refresh();
+      } catch {
+        // nobody asked for it: what is asked next says what is wrong
+      }
+    });
+    return this.#queue;
   }
 
   /** Comes when all that was asked for is done, but for music. */
@@ -144,6 +171,15 @@ export class Studio {
 
   // Inside
 
+  /** Whether a file is more than the server takes, which is said before it is sent for nothing. */
+  #isTooLarge(file, most, place) {
+    if (file.size <= most) return false;
+    const [is, allowed] = [Math.ceil(file.size / 2 ** 20), Math.floor(most / 2 ** 20)];
+    const line = `This server takes up to ${allowed} MB; ${file.name} has ${is} MB.`;
+    this.fail(place, new Error(line));
+    return true;
+  }
+
   /** Runs `work` after what runs already; an error ends up at `place`. */
   #doing(place, work) {
     const done = this.#queue.then(async () => {
@@ -152,6 +188,7 @@ export class Studio {
       this.change({});
       try {
         await work();
+        this.#answers();
       } catch (error) {
         if (error.status === 409 && this.state.session) await this.#refresh();
         this.fail(place, error);
@@ -166,14 +203,20 @@ export class Studio {
 
   #show(session) {
     const lanes = session.lanes.map((lane) => ({ ...lane, ...this.#mixing.get(lane.track) }));
-    const { span } = this.state;
-    const holds = span && span.to <= session.seconds + 1e-6;
-    this.change({ session: { ...session, lanes }, span: holds ? span : null });
+    const span = moved(this.state.span, shift(this.state.session, session), session.seconds);
+    this.change({ session: { ...session, lanes }, span });
+  }
+
+  /** The server answers: what says that it does not is no longer true, wherever it stands. */
+  #answers() {
+    const errors = Object.entries(this.state.errors);
+    const silent = errors.filter(([, error]) => error?.status === 0);
+    for (const [place] of silent) this.forgive(place);
   }
 
   async #refresh() {
     const session = await api.show(this.state.session.id);
-    this.#show(session);
+    if (session.revision !== this.state.session.revision) this.#show(session);
     if (session.job && !this.state.job) this.#follow(session.job, TOP);
   }
 
@@ -193,8 +236,10 @@ export class Studio {
     let ended;
     try {
       ended = await api.follow(id, (value) => {
+        if (value.state !== 'unreachable') this.#answers();
         if (here()) this.change({ job: { ...this.state.job, ...value } });
       });
+      this.#answers();
     } catch (error) {
       ended = { state: 'failed', error: error.message };
     }
@@ -226,6 +271,22 @@ export class Studio {
       }
     }
   }
+}
+
+/** Seconds by which music that is in both sessions begins later in the second one. */
+function shift(before, after) {
+  const starts = (session) =>
+    new Map(session.lanes.flatMap((lane) => lane.takes.map((take) => [take.id, take.start_s])));
+  const then = starts(before);
+  for (const [id, start] of starts(after)) if (then.has(id)) return start - then.get(id);
+  return 0;
+}
+
+/** A selection goes where its music goes; it ends where that leaves the piece. */
+function moved(span, by, seconds) {
+  if (!span) return null;
+  const [from, to] = [span.from + by, span.to + by];
+  return from > -1e-6 && to < seconds + 1e-6 ? { ...span, from: Math.max(0, from), to } : null;
 }
 
 function ending({ state, tracks }) {

@@ -12,7 +12,7 @@ import soundfile
 from jen1composer.diffusion.guidance import Branches
 from jen1composer.generation.composer import Composer
 from jen1composer.generation.request import Request
-from jen1composer.serving.compose import Model, Refused
+from jen1composer.serving.compose import Model, Refused, write_piece
 from jen1composer.serving.programs import step_function, unet_arrays
 from jen1composer.serving.weight_quality import relative_error, snr_db, step_inputs
 from jen1composer.tracks import TRACKS
@@ -154,11 +154,31 @@ def test_other_words_guidance_and_lengths_are_the_composers(composer, folder, se
         ({'steps': 0}, 'steps: 0; allowed is 1'),
         ({'seed': -1}, 'seed: -1; allowed are 0 to'),
         ({'seconds': 0}, 'seconds: 0; allowed is more than 0'),
+        ({'seconds': float('nan')}, 'seconds: nan; allowed is more than 0'),
+        ({'seconds': float('inf')}, 'seconds: inf; allowed is more than 0'),
+        ({'guidance': float('nan')}, 'guidance: nan; allowed are -100 to 100'),
+        ({'guidance': 101.0}, r'guidance: 101\.0; allowed are -100 to 100'),
+        ({'prompt': '', 'guidance': 2.0}, r'guidance: 2\.0; it needs a prompt, there is none'),
     ],
 )
 def test_what_cannot_be_made_is_refused(folder, asked, said):
+    def never(done: int, total: int) -> None:
+        raise AssertionError('it was begun')
+
     with pytest.raises(Refused, match=said):
-        Model.load(folder).compose('rock', **asked)
+        Model.load(folder).compose(**{'prompt': 'rock', 'progress': never} | asked)
+
+
+def test_a_piece_that_would_clip_is_quieter_by_one_gain(tmp_path, capsys):
+    tracks = {'bass': tiny_codec.sound(4800, 2, seed=1), 'drums': tiny_codec.sound(4800, 2, seed=2)}
+    loud = {name: (0.9 * audio / np.abs(audio).max()) for name, audio in tracks.items()}
+    loud['bass'] *= 2
+    write_piece(tmp_path, loud)
+    read = {name: soundfile.read(tmp_path / f'{name}.flac')[0] for name in (*loud, 'mix')}
+    np.testing.assert_allclose(read['bass'] + read['drums'], read['mix'], atol=1e-6)
+    peak = np.abs(loud['bass'] + loud['drums']).max()
+    np.testing.assert_allclose(read['drums'], loud['drums'] * 0.99 / peak, atol=1e-6)
+    assert 'made quieter by' in capsys.readouterr().out
 
 
 def test_what_cannot_be_read_is_refused_by_name(composer, folder, tmp_path):

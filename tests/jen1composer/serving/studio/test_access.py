@@ -1,5 +1,7 @@
 """The page for everybody: names for a screen reader, contrast, a phone's width, less motion."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -48,6 +50,16 @@ FAINT = """() => {
   return faint;
 }"""
 
+# How many pixels the list of keys lacks to show its longest.
+CUT_KEY = """() => {
+  const list = document.querySelector('[name=key]');
+  const [is, style] = [list.offsetWidth, list.style.cssText];
+  list.style.cssText = 'width: max-content';
+  const wants = list.offsetWidth;
+  list.style.cssText = style;
+  return wants - is;
+}"""
+
 
 def test_all_that_can_be_pressed_has_a_name(studio):
     assert studio.page.evaluate(NAMELESS) == []
@@ -75,11 +87,18 @@ def test_texts_have_contrast(server, tmp_path, scheme):
         assert page.evaluate(FAINT) == []
 
 
-def test_a_phone_shows_all_of_it_with_room_for_fingers(server, tmp_path):
-    size = {'width': 390, 'height': 844}
+@pytest.mark.parametrize('width', [390, 375, 320])
+def test_a_phone_shows_all_of_it_with_room_for_fingers(server, tmp_path, width):
+    size = {'width': width, 'height': 844}
     with browser(tmp_path / 'profile', viewport=size, has_touch=True, is_mobile=True) as page:
         studio = Studio(page, server.port).open()
-        assert page.evaluate('document.documentElement.scrollWidth') <= 390
+        assert page.evaluate('document.documentElement.scrollWidth') <= width
+        for row in ('.top', '.transport'):
+            box = page.locator(row).bounding_box()
+            assert box
+            assert box['height'] < 80, row  # nothing wraps
+        expect(page.locator('#help-button')).to_be_visible()
+        assert page.evaluate(CUT_KEY) <= 0
         small = page.evaluate(
             """() => [...document.querySelectorAll('button, select, summary')]
               .filter((element) => element.checkVisibility())
@@ -95,7 +114,9 @@ def test_a_phone_shows_all_of_it_with_room_for_fingers(server, tmp_path):
             box = panel.bounding_box()
             assert box
             assert box['x'] >= 0
-            assert box['x'] + box['width'] <= 390
+            assert box['x'] + box['width'] <= width
+        page.locator('#download-menu summary').tap()
+        assert page.evaluate('document.documentElement.scrollWidth') <= width
         expect(studio.in_lane('melody', '.vary .panel')).to_be_hidden()  # one at a time
 
 
@@ -109,3 +130,20 @@ def test_who_wants_less_motion_gets_less(server, tmp_path):
         expect(page.locator('#say')).to_contain_text('Making')  # and a screen reader is told
         studio.made()
         expect(page.locator('#say')).to_contain_text('made')
+
+
+@pytest.mark.parametrize('width', [1280, 375])
+def test_the_seed_of_a_take_can_be_read_beside_a_long_prompt(server, tmp_path, width):
+    with browser(tmp_path / 'profile', viewport={'width': width, 'height': 900}) as page:
+        studio = Studio(page, server.port).open()
+        page.fill('[name=prompt]', 'a prompt ' * 30)
+        page.click('.more summary')
+        page.fill('[name=seed]', str(2**31 - 1))
+        page.fill('[name=steps]', '2')
+        studio.generate()
+        about = studio.in_lane('bass', '.about')
+        expect(about).to_have_text(re.compile(f'^seed {2**31 - 1} · '))
+        expect(about).to_have_attribute('title', re.compile(r'^seed \d+ · “a prompt .*”$'))
+        box = about.bounding_box()
+        assert box
+        assert box['width'] >= 120  # of 13 px: the seed is whole

@@ -159,6 +159,31 @@ def test_a_piece_gets_longer_and_a_track_is_varied(studio):
     expect(studio.in_lane('melody', '.takes option:checked')).to_have_text('Take 3 · varied · 30 %')
 
 
+def test_a_selection_stays_on_its_music_when_the_piece_begins_earlier(studio):
+    page = studio.page
+    studio.in_lane('bass', '.select').click()
+    studio.in_lane('bass', '.from').fill('0.2')
+    studio.in_lane('bass', '.to').fill('0.6')
+    studio.in_lane('bass', '.to').press('Tab')
+    expect(studio.in_lane('bass', '.to')).to_have_value('0.6')
+    page.fill('#longer [name=seconds]', '0.5')
+    page.click('#longer button[value=start]')
+    expect(page.locator('#job')).to_be_visible()
+    studio.made()
+    expect(page.locator('#length')).to_have_text('0:02.0')
+    expect(studio.in_lane('bass', '.from')).to_have_value('0.7')
+    expect(studio.in_lane('bass', '.to')).to_have_value('1.1')
+    page.click('#undo')
+    expect(studio.in_lane('bass', '.to')).to_have_value('0.6')
+    page.click('#redo')
+    expect(studio.in_lane('bass', '.to')).to_have_value('1.1')
+    studio.in_lane('bass', '.from').fill('0.3')  # partly in what undo takes away
+    studio.in_lane('bass', '.from').press('Tab')
+    page.click('#undo')
+    expect(page.locator('#length')).to_have_text('0:01.5')
+    expect(studio.in_lane('bass', '.span-fields')).to_be_hidden()
+
+
 def test_keys_do_what_the_help_says_but_not_while_somebody_writes(studio):
     page = studio.page
     pressed = ('aria-pressed', 'true')
@@ -253,6 +278,21 @@ def test_a_session_that_is_gone_is_said_to_be_gone(page, server):
     studio.open()
     expect(page.locator('#top-error')).to_contain_text('is gone')
     assert studio.id != 32 * '0'
+
+
+def test_that_the_server_does_not_answer_is_said_until_it_answers(studio):
+    page, kept = studio.page, studio.in_lane('bass', '.keep')
+    page.route('**/actions', lambda route: route.abort())
+    kept.click()
+    expect(studio.in_lane('bass', '.error')).to_contain_text('does not answer')
+    page.fill('[name=prompt]', 'no way')
+    page.press('[name=prompt]', 'Tab')
+    expect(page.locator('#compose-error')).to_contain_text('does not answer')
+    page.unroute('**/actions')
+    studio.in_lane('drums', '.keep').click()
+    expect(studio.in_lane('drums', '.keep')).to_have_text('Kept')
+    expect(studio.in_lane('bass', '.error')).to_be_hidden()
+    expect(page.locator('#compose-error')).to_be_hidden()
 
 
 @pytest.mark.slow
