@@ -94,6 +94,12 @@ class LaneTake:
         return warnings_of(self.audio, self.about.holes)
 
     @property
+    def num_bytes(self) -> int:
+        """Of all its sound, the upload beside it too."""
+        beside = self.original if len(self.digests) > 1 else None
+        return self.audio.nbytes + (0 if beside is None else beside.nbytes)
+
+    @property
     def seconds(self) -> float:
         return len(self.audio) / SAMPLE_RATE
 

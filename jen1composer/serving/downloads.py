@@ -31,13 +31,12 @@ from jen1composer.generation.mixdown import mixdown
 from jen1composer.generation.session import Piece, Session
 from jen1composer.generation.session_folder import open_session, save_session
 from jen1composer.generation.stems import fit_full_scale, write_stems
-from jen1composer.tracks import SAMPLE_RATE
+from jen1composer.serving.limits import BYTES_A_SECOND
 
 TAKE = re.compile(r'takes/([0-9a-f]{16})(\.upload)?\.npy')
 CHUNK = 1 << 20
 JSON_BYTES = 4 << 20
 MOST_FILES = 10_000
-BYTES_A_SECOND = SAMPLE_RATE * 2 * 4
 
 
 def mix(session: Session, lufs: float | None, kind: str) -> np.ndarray:

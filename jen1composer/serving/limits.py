@@ -8,6 +8,9 @@ import dataclasses
 
 from jen1composer.errors import require
 from jen1composer.generation.request import Request
+from jen1composer.tracks import SAMPLE_RATE
+
+BYTES_A_SECOND = SAMPLE_RATE * 2 * 4  # of a take
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,8 @@ class Limits:
         queue: jobs that may wait; one more is refused until some are done.
         workers: jobs that run at a time.
         sessions: sessions that are held.
-        session_s: seconds of sound that all takes of a session may hold together.
+        session_s: seconds of sound that all takes of a session may hold together; an upload that
+            is kept beside its take counts by its bytes, `BYTES_A_SECOND` a second.
         history: steps of a session that can be undone; the oldest go.
         keep_jobs: finished jobs that are remembered, the newest; older ones are forgotten with
             their sound.

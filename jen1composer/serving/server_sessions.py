@@ -37,6 +37,7 @@ ACTIONS = {
     'set': {'value': {'do': 'set', 'prompt': 'dark rock', 'tempo_bpm': 120, 'key': 'A minor'}},
     'undo': {'value': {'do': 'undo'}},
     'redo': {'value': {'do': 'redo'}},
+    'forget': {'value': {'do': 'forget'}},
 }
 
 

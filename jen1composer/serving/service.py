@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from jen1composer.errors import BadInput
-from jen1composer.generation.actions import Compose, Upload, action_from_json
+from jen1composer.generation.actions import Compose, Composed, Set, Upload, action_from_json
 from jen1composer.generation.composer import Composer, Composition
 from jen1composer.generation.request import Request
 from jen1composer.generation.session import Session, session_to_json
@@ -27,7 +27,7 @@ from jen1composer.generation.session_steps import apply, plan
 from jen1composer.generation.soundness import warnings_of
 from jen1composer.serving import sound
 from jen1composer.serving.jobs import Flag, Jobs, Progress, QueueFull
-from jen1composer.serving.limits import Limits
+from jen1composer.serving.limits import BYTES_A_SECOND, Limits
 from jen1composer.serving.metrics import Metrics
 from jen1composer.serving.store import Busy, JobRow, Store
 from jen1composer.tracks import SAMPLE_RATE, Role
@@ -168,17 +168,22 @@ class Service:
             request = plan(session, action)
             if request is None:
                 after = self._trimmed(apply(session, action))
-                self._check(after)
+                if isinstance(
+                    action, Set | Composed
+                ):  # what makes no piece longer is always allowed
+                    self._check_piece(after)
+                if isinstance(action, Upload):
+                    self._check_room(after)
                 save_session(self.store.session_folder(id), after)
                 self._put(id, after)
                 return None
             self.limits.check(request)
-            self._check_room(session)
-            self.store.forget_jobs(self.limits.keep_jobs)
             roles = request.roles(self.tracks)
             made = [
                 name for name, role in zip(self.tracks, roles, strict=True) if role == Role.TARGET
             ]
+            self._check_room(session, more_s=len(made) * request.seconds)
+            self.store.forget_jobs(self.limits.keep_jobs)
             return self.jobs.submit(
                 'action', dict(value), tracks=made, session=id, revision=session.revision
             )
@@ -272,16 +277,20 @@ class Service:
 
     def _check(self, session: Session) -> None:
         """Raises BadInput for a session that is larger than allowed."""
-        self.limits.check_seconds(session.piece.seconds)
-        self.limits.check_prompt(session.piece.prompt)
+        self._check_piece(session)
         self._check_room(session)
 
-    def _check_room(self, session: Session) -> None:
-        held_s = sum(seconds for _, seconds in set(_takes(session)))
+    def _check_piece(self, session: Session) -> None:
+        self.limits.check_seconds(session.piece.seconds)
+        self.limits.check_prompt(session.piece.prompt)
+
+    def _check_room(self, session: Session, more_s: float = 0.0) -> None:
+        """Raises BadInput where its takes, and `more_s` of new ones, are more than it may hold."""
+        held_s = _num_bytes(session) / BYTES_A_SECOND + more_s
         if held_s > self.limits.session_s:
             raise BadInput(
-                f'session: its takes last {held_s:.0f} s, allowed are {self.limits.session_s:g}; '
-                'begin another session'
+                f'session: with this its takes last {held_s:.0f} s, allowed are '
+                f'{self.limits.session_s:g}; forget what is not heard, or begin another session'
             )
 
 
@@ -298,9 +307,9 @@ def request_from_json(value: Mapping[str, Any]) -> Request:
     )
 
 
-def _takes(session: Session) -> Iterator[tuple[str, float]]:
-    """(id, seconds) of every take that the session holds."""
-    for piece in session.pieces:
-        for lane in piece.lanes:
-            for take in lane.takes:
-                yield take.id, take.seconds
+def _num_bytes(session: Session) -> int:
+    """Of all sound that the session holds."""
+    takes = {
+        take.id: take for piece in session.pieces for lane in piece.lanes for take in lane.takes
+    }
+    return sum(take.num_bytes for take in takes.values())

@@ -7,6 +7,7 @@ import pytest
 from jen1composer.errors import BadInput
 from jen1composer.serving import server
 from jen1composer.serving.limits import Limits
+from tests.jen1composer.serving import malformed
 from tests.jen1composer.serving.tiny_service import http, noise
 
 TOKEN = 'a token of some length'
@@ -157,19 +158,48 @@ def test_the_oldest_steps_of_a_session_go(tmp_path, composer):
 
 
 def test_there_is_room_for_so_many_sessions_of_such_length(tmp_path, composer):
-    limits = Limits(sessions=2, session_s=5.0, seconds=10)
+    limits = Limits(sessions=2, session_s=8.0, seconds=10)
     with http(tmp_path, composer, noise(), limits=limits) as client:
         session = client.post('/api/sessions', json={'seconds': 1}).json()['id']
-        for number in range(2):  # four takes of a second each, then eight
-            action = {'do': 'compose', 'seed': number}
-            answer = client.post(f'/api/sessions/{session}/actions', json=action)
-            assert answer.status_code == 202
+
+        def act(**action):
+            return client.post(f'/api/sessions/{session}/actions', json=action)
+
+        def compose(seed):
+            answer = act(do='compose', seed=seed)
             while client.get(f'/api/sessions/{session}').json()['job']:
                 pass
-        answer = client.post(f'/api/sessions/{session}/actions', json={'do': 'compose', 'seed': 3})
-        assert (answer.status_code, answer.json()['field']) == (400, 'session')
+            return answer
+
+        assert [compose(seed).status_code for seed in range(2)] == [202] * 2  # of four seconds each
+        full = compose(3)
+        assert (full.status_code, full.json()['field']) == (400, 'session')
+        upload = client.post(
+            f'/api/sessions/{session}/uploads?track=bass', content=malformed.sound('wav')
+        )
+        assert (upload.status_code, upload.json()['field']) == (400, 'session')
+        for action in (
+            {'do': 'mix', 'track': 'bass', 'muted': True},
+            {'do': 'keep', 'track': 'bass', 'kept': True},
+            {'do': 'set', 'prompt': 'new'},
+            {'do': 'undo'},
+            {'do': 'redo'},
+            {'do': 'forget'},
+        ):
+            assert act(**action).status_code == 200, action
+        assert compose(4).status_code == 202  # three more fit again: bass is kept
         assert client.post('/api/sessions').status_code == 201
         answer = client.post('/api/sessions')
         assert (answer.status_code, answer.json()['field']) == (400, 'sessions')
         client.delete(f'/api/sessions/{session}')
         assert client.post('/api/sessions').status_code == 201
+
+
+def test_an_upload_of_a_high_rate_takes_the_room_of_its_bytes(tmp_path, composer):
+    with http(tmp_path, composer, noise(), limits=Limits(session_s=4.0)) as client:
+        session = client.post('/api/sessions').json()['id']
+        path = f'/api/sessions/{session}/uploads?track=bass'
+        answer = client.post(path, content=malformed.sound('wav', rate=192_000, seconds=1.0))
+        assert (answer.status_code, answer.json()['field']) == (400, 'session')
+        answer = client.post(path, content=malformed.sound('wav', rate=48_000, seconds=1.0))
+        assert answer.status_code == 200
