@@ -10,7 +10,6 @@ the archive says; and the session in them is looked through field by field.
 """
 
 import contextlib
-import io
 import json
 import math
 import pathlib
@@ -31,7 +30,7 @@ from jen1composer.generation.mixdown import mixdown
 from jen1composer.generation.session import Piece, Session
 from jen1composer.generation.session_folder import open_session, save_session
 from jen1composer.generation.stems import fit_full_scale, write_stems
-from jen1composer.serving.limits import BYTES_A_SECOND
+from jen1composer.serving.limits import BESIDE_BYTES, BYTES_A_SECOND
 
 TAKE = re.compile(r'takes/([0-9a-f]{16})(\.upload)?\.npy')
 CHUNK = 1 << 20
@@ -59,7 +58,7 @@ def session_zip(session: Session) -> Response:
         return _zip(pathlib.Path(folder), 'session.zip')
 
 
-def open_zip(data: bytes, *, limit_s: float) -> Session:
+def open_zip(file: IO[bytes], *, limit_s: float) -> Session:
     """The session of a `session.zip`; raises BadInput for whatever else it is.
 
     `limit_s` is how many seconds its sounds may last together.
@@ -68,8 +67,8 @@ def open_zip(data: bytes, *, limit_s: float) -> Session:
         folder = pathlib.Path(name)
         (folder / 'takes').mkdir()
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                _unpack(archive, folder, room=round(limit_s * BYTES_A_SECOND) + JSON_BYTES)
+            with zipfile.ZipFile(file) as archive:
+                _unpack(archive, folder, room=round(limit_s * BYTES_A_SECOND) + BESIDE_BYTES)
             session = open_session(folder)
             _check(session)
         except BadInput as error:  # it may name the folder, which tells nobody anything

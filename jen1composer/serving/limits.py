@@ -11,6 +11,7 @@ from jen1composer.generation.request import Request
 from jen1composer.tracks import SAMPLE_RATE
 
 BYTES_A_SECOND = SAMPLE_RATE * 2 * 4  # of a take
+BESIDE_BYTES = 8 << 20  # of a session's file beside its sound: the JSON, headers, names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,11 @@ class Limits:
     keep_jobs: int = 200
     attempts: int = 2
     grace_s: float = 30.0
+
+    @property
+    def import_bytes(self) -> int:
+        """Of a session's file that is sent: what a session holds fits, uncompressed as it is."""
+        return round(self.session_s * BYTES_A_SECOND) + BESIDE_BYTES
 
     def check(self, request: Request) -> None:
         """Raises BadInput, naming the field, for more than is allowed."""

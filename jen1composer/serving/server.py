@@ -180,6 +180,8 @@ def _general(service: Service) -> APIRouter:
                 'prompt_letters': limits.prompt_letters,
                 'upload_bytes': limits.upload_bytes,
                 'upload_s': limits.upload_s,
+                'import_bytes': limits.import_bytes,
+                'session_s': limits.session_s,
                 'queue': limits.queue,
             },
             'defaults': {'steps': min(STEPS, limits.steps), 'seconds': service.window_s},

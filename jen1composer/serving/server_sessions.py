@@ -1,6 +1,6 @@
 """Routes of sessions: begun, listed, shown, acted in, heard, taken away as files, deleted."""
 
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -122,12 +122,12 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
     @router.post('/import', status_code=201, responses=responses(408, 413, 429), openapi_extra=FILE)
     async def bring(request: Request) -> SessionJson:
         """A new session from the file of one, see `session.zip`."""
-        data = await bodies.read(request)
-        return await run_in_threadpool(brought, data)
+        async with bodies.file(request, limits.import_bytes) as file:
+            return await run_in_threadpool(brought, file)
 
-    def brought(data: bytes) -> SessionJson:
+    def brought(file: IO[bytes]) -> SessionJson:
         with service.heavy():
-            session = downloads.open_zip(data, limit_s=limits.session_s)
+            session = downloads.open_zip(file, limit_s=limits.session_s)
             if session.tracks != service.tracks:
                 allowed = ', '.join(service.tracks)
                 raise BadInput(f'tracks: {", ".join(session.tracks)}; allowed are {allowed}')

@@ -142,6 +142,20 @@ def test_a_session_comes_back_from_its_file(client, away):
     assert all(lane['take'] for lane in answer.json()['lanes'])
 
 
+def test_a_session_larger_than_an_upload_comes_back_from_its_file(client):
+    session = client.post('/api/sessions', json={'seconds': 2.0}).json()['id']
+    job = client.post(f'/api/sessions/{session}/actions', json={'do': 'compose'}).json()['job']
+    while client.get(f'/api/jobs/{job}').json()['state'] != 'done':
+        pass
+    data = client.get(f'/api/sessions/{session}/session.zip').content
+    limits = client.get('/api/about').json()['limits']
+    assert LIMITS.upload_bytes < len(data) < limits['import_bytes']
+    assert bring(client, data).status_code == 201
+    stated = {'Content-Length': str(limits['import_bytes'] + 1)}
+    answer = client.post('/api/sessions/import', content=b'x', headers=stated)
+    assert answer.status_code == 413
+
+
 @pytest.mark.parametrize(
     'name', ['../evil', '/etc/passwd', 'takes/../x.npy', 'takes/0123456789abcdef.npy/x', 'a\\b']
 )
