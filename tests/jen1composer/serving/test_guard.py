@@ -35,6 +35,14 @@ def test_a_token_is_needed(guarded, path):
     assert guarded.get(path, headers={'Authorization': f'Bearer {TOKEN}'}).status_code == 200
 
 
+def test_invented_methods_and_paths_are_counted_as_one(guarded):
+    for number in range(20):
+        assert guarded.request(f'MADE{number}', f'/nothing/{number}').status_code == 401
+    text = guarded.get('/metrics', headers={'Authorization': f'Bearer {TOKEN}'}).text
+    assert 'MADE' not in text
+    assert 'method="other",route="none",status="401"} 20.0' in text
+
+
 @pytest.mark.parametrize('path', ['/healthz', '/readyz'])
 def test_health_needs_no_token(guarded, path):
     assert guarded.get(path).status_code == 200
