@@ -27,6 +27,12 @@ def token_of(file: str | None) -> str | None:
     return token
 
 
+def check_seconds(flag: str, value: float, least: float, most: float) -> None:
+    """Raises BadInput for a flag outside its bounds; absl's own let NaN through."""
+    if not least <= value <= most:
+        raise BadInput(f'--{flag}={value:g}: allowed are {least:g} to {most:g} seconds')
+
+
 def sessions_folder(value: str | None) -> str:
     """The folder of --sessions; by default one in the data folder of the user."""
     data = os.environ.get('XDG_DATA_HOME') or pathlib.Path.home() / '.local' / 'share'

@@ -20,7 +20,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, RunFailed
 from jen1composer.serving import problems, server_codec, server_jobs, server_page, server_sessions
 from jen1composer.serving.bodies import Bodies, BoundedJson
 from jen1composer.serving.guard import Guard, is_loopback
@@ -85,7 +85,8 @@ def serve(
 ) -> None:
     """Runs until it is stopped; `on_start` is called when it listens.
 
-    Raises BadInput for an open address without a token, and one that cannot be listened at.
+    Raises BadInput for an open address without a token, and one that cannot be listened at, and
+    RunFailed where the first piece cannot be made.
     """
     check_address(host, token)
     config = uvicorn.Config(
@@ -101,6 +102,8 @@ def serve(
         _Server(config, service, on_start).run(sockets=[config.bind_socket()])
     except SystemExit:  # uvicorn has said why
         raise BadInput(f'--port={port}: cannot be listened at; allowed is a free port') from None
+    if service.failed is not None:
+        raise RunFailed(service.failed)
 
 
 def check_address(host: str, token: str | None) -> None:
@@ -118,6 +121,9 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service, on_start: Callable[[], None]):
         super().__init__(config)
         self._service, self._on_start = service, on_start
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._service.failed is not None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -162,8 +168,12 @@ class Counted:
 def _warm_up(service: Service, num_steps: int) -> None:
     try:
         service.warm_up(num_steps)
-    except Exception:
-        logging.exception('the first piece failed: the server stays unready')
+    except Exception as error:
+        if service.jobs.stopping:
+            return
+        if not isinstance(error, BadInput | RunFailed):
+            logging.exception('the first piece failed')
+        service.failed = f'the first piece failed: {error}'  # which ends `serve`
 
 
 def _general(service: Service) -> APIRouter:

@@ -75,6 +75,7 @@ class Service:
         self._open: collections.OrderedDict[str, Session] = collections.OrderedDict()
         self._open_lock = threading.Lock()
         self._starter: Session | None = None
+        self.failed: str | None = None  # why it never gets ready
         self._heavy = threading.BoundedSemaphore(HEAVY)
         metrics.watch('jobs_queued', 'Jobs that wait', lambda: self.jobs.num_queued)
         metrics.watch('jobs_running', 'Jobs that run', lambda: self.jobs.num_running)

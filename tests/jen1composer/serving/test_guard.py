@@ -4,9 +4,11 @@ import threading
 
 import pytest
 
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, RunFailed
 from jen1composer.serving import server
 from jen1composer.serving.limits import Limits
+from jen1composer.serving.service import Service
+from jen1composer.serving.store import Store
 from tests.jen1composer.serving import malformed
 from tests.jen1composer.serving.tiny_service import http, noise
 
@@ -211,3 +213,12 @@ def test_an_upload_of_a_high_rate_takes_the_room_of_its_bytes(tmp_path, composer
         assert (answer.status_code, answer.json()['field']) == (400, 'session')
         answer = client.post(path, content=malformed.sound('wav', rate=48_000, seconds=1.0))
         assert answer.status_code == 200
+
+
+def test_where_the_first_piece_fails_the_server_ends_and_says_why(tmp_path, composer):
+    with Store(tmp_path) as store:
+        compose = noise(error=RunFailed('samples are not finite'))
+        service = Service(composer=composer, compose=compose, store=store, limits=Limits())
+        app = server.make_app(service, warm_steps=1)
+        with pytest.raises(RunFailed, match='the first piece failed: samples are not finite'):
+            server.serve(app, service, host='127.0.0.1', port=0, token=None)
