@@ -5,7 +5,8 @@
     DIR/takes/ID.upload.npy    what was uploaded, where that is something else
 
 (1) Every file is written aside and renamed, takes before `session.json`: killed at any moment, the
-    folder holds the session before or after.
+    folder holds the session before or after. It is on the disk when `save_session` returns, so a
+    cut of power takes nothing back.
 (2) A take never changes and is named by a hash, so a take whose files are there is not written
     again, and pieces share it; files of takes that the session has no more are removed at the end.
 (3) `session.json` states the SHA-256 of its content and of every sound; a file that is missing, cut
@@ -15,9 +16,10 @@ A folder has one writer at a time.
 """
 
 import dataclasses
+import functools
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,7 @@ from jen1composer.generation.lane_takes import (
     take_id,
 )
 from jen1composer.generation.session import Lane, Piece, Session
-from jen1composer.training.files import write_whole
+from jen1composer.training.files import sync_folder, write_whole
 
 VERSION = 1
 NAME = 'session.json'
@@ -41,19 +43,33 @@ NAME = 'session.json'
 def save_session(folder: epath.PathLike, session: Session) -> None:
     """Makes `folder` hold `session`; what it held before is replaced."""
     folder = epath.Path(folder)
-    (folder / 'takes').mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        sync_folder(folder.parent)
+    (folder / 'takes').mkdir(exist_ok=True)
+    for name, data in session_files(session):
+        if name == NAME:
+            sync_folder(folder / 'takes')
+        elif (folder / name).exists():
+            continue
+        write_whole(folder / name, data())
+    sync_folder(folder)
     takes = _takes(session)
-    for take in takes.values():
-        for name, array in zip(_files(take), _arrays(take), strict=True):
-            if not (folder / name).exists():
-                write_whole(folder / name, npy_bytes(array))
-    content = _to_json(session, takes)
-    said = {'version': VERSION, 'sha256': digest(_canonical(content)), 'session': content}
-    write_whole(folder / NAME, _canonical(said))
     wanted = {name for take in takes.values() for name in _files(take)}
     for path in (folder / 'takes').iterdir():  # (2)
         if f'takes/{path.name}' not in wanted:
             path.unlink()
+
+
+def session_files(session: Session) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """(name, what makes its bytes) of every file of the folder, `session.json` as the last."""
+    takes = _takes(session)
+    for take in takes.values():
+        for name, array in zip(_files(take), _arrays(take), strict=True):
+            yield name, functools.partial(npy_bytes, array)
+    content = _to_json(session, takes)
+    said = {'version': VERSION, 'sha256': digest(_canonical(content)), 'session': content}
+    yield NAME, functools.partial(_canonical, said)
 
 
 def open_session(folder: epath.PathLike) -> Session:

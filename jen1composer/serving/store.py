@@ -34,6 +34,7 @@ from jen1composer.errors import BadInput
 from jen1composer.generation.session import Session
 from jen1composer.serving import store_folder
 from jen1composer.serving.store_folder import ASIDE, DATABASE, ID, LOCK
+from jen1composer.training.files import sync_folder
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -265,7 +266,9 @@ class Store:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+        sync_folder(aside)
         aside.replace(folder)
+        sync_folder(folder.parent)
         self._update(job, "state = 'done', warnings = ?", json.dumps(dict(warnings or {})))
 
     def forget_jobs(self, keep: int) -> None:

@@ -1,6 +1,7 @@
 """A session on disk: opened as it was saved, and damage refused by the name of the file."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -218,3 +219,23 @@ def test_a_session_whose_saving_is_killed_is_whole(tmp_path):
         revisions.append(open_session(tmp_path).revision)
     assert revisions == sorted(revisions)
     assert revisions[-1] > 0
+
+
+def test_what_is_saved_is_on_the_disk_before_it_is_said_to_be(tmp_path, monkeypatch):
+    """Sounds before `session.json`, and the names of both: a cut of power leaves no empty files."""
+    synced, sync = [], os.fsync
+
+    def note(file):
+        synced.append(os.fstat(file).st_ino)
+        sync(file)
+
+    monkeypatch.setattr(os, 'fsync', note)
+    folder = tmp_path / 'new'
+    save_session(folder, do(Session.new(TRACKS, seconds=0.02), Compose()))
+    takes = [path.stat().st_ino for path in (folder / 'takes').iterdir()]
+    rest = [(folder / 'takes').stat(), (folder / 'session.json').stat(), folder.stat()]
+    assert sorted(synced[1 : 1 + len(takes)]) == sorted(takes)
+    assert [synced[0], *synced[1 + len(takes) :]] == [
+        tmp_path.stat().st_ino,
+        *(found.st_ino for found in rest),
+    ]
