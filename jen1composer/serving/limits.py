@@ -32,6 +32,7 @@ class Limits:
         sessions: sessions that are held.
         session_s: seconds of sound that all takes of a session may hold together; an upload that
             is kept beside its take counts by its bytes, `BYTES_A_SECOND` a second.
+        open_bytes: of sound of sessions that stay in memory, the last used; one does in any case.
         history: steps of a session that can be undone; the oldest go.
         keep_jobs: finished jobs that are remembered, the newest; older ones are forgotten with
             their sound.
@@ -51,6 +52,7 @@ class Limits:
     workers: int = 8
     sessions: int = 1000
     session_s: float = 1800.0
+    open_bytes: int = 1 << 30
     history: int = 500
     keep_jobs: int = 200
     attempts: int = 2

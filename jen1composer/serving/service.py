@@ -33,7 +33,6 @@ from jen1composer.serving.store import Busy, JobRow, Store
 from jen1composer.tracks import SAMPLE_RATE, Role
 
 STARTER_PROMPT = 'dark driving rock'
-OPEN_SESSIONS = 16  # held in memory
 LOCKS = 64
 HEAVY, HEAVY_WAIT_S = 4, 10.0
 DELETE_WAIT_S = 10.0
@@ -260,8 +259,10 @@ class Service:
         with self._open_lock:
             self._open[id] = session
             self._open.move_to_end(id)
-            while len(self._open) > OPEN_SESSIONS:
-                self._open.popitem(last=False)
+            held = sum(map(_num_bytes, self._open.values()))
+            while held > self.limits.open_bytes and len(self._open) > 1:
+                _, oldest = self._open.popitem(last=False)
+                held -= _num_bytes(oldest)
         return session
 
     def _trimmed(self, session: Session) -> Session:

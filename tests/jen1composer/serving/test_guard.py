@@ -2,9 +2,11 @@
 
 import threading
 
+import numpy as np
 import pytest
 
 from jen1composer.errors import BadInput, RunFailed
+from jen1composer.generation.session import Session
 from jen1composer.serving import server
 from jen1composer.serving.limits import Limits
 from jen1composer.serving.service import Service
@@ -222,3 +224,18 @@ def test_where_the_first_piece_fails_the_server_ends_and_says_why(tmp_path, comp
         app = server.make_app(service, warm_steps=1)
         with pytest.raises(RunFailed, match='the first piece failed: samples are not finite'):
             server.serve(app, service, host='127.0.0.1', port=0, token=None)
+
+
+def test_sessions_stay_in_memory_by_their_bytes(tmp_path, composer):
+    with Store(tmp_path) as store:
+        second = 48_000 * 2 * 4  # bytes
+        limits = Limits(open_bytes=5 * second)
+        service = Service(composer=composer, compose=noise(), store=store, limits=limits)
+        sound = np.zeros((2 * 48_000, 2), np.float32), 48_000
+        ids = []
+        for _ in range(4):  # of two seconds each: two fit
+            ids.append(service.begin(Session.new(service.tracks)))
+            service.act(ids[-1], {'do': 'upload', 'track': 'bass'}, upload=sound)
+        assert list(service._open) == ids[2:]
+        assert service.session(ids[0]).piece.lane('bass').current is not None
+        assert list(service._open) == [ids[3], ids[0]]
