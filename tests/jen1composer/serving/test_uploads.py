@@ -83,6 +83,36 @@ def test_a_file_that_says_more_than_it_may_hold_takes_no_memory():
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize(('subtype', 'dtype'), [('PCM_32', 'int32'), ('DOUBLE', 'float64')])
+def test_samples_finer_than_float32_are_kept_as_they_came(client, session, subtype, dtype):
+    audio = np.random.default_rng(0).uniform(-1, 1, (4800, 2))
+    sent = (audio * 2**31).astype(np.int32) if dtype == 'int32' else audio
+    file = io.BytesIO()
+    soundfile.write(file, sent, 48_000, format='WAV', subtype=subtype)
+    kept, _ = sound.decode(file.getvalue(), 'file', limit_s=1)
+    back = np.round(kept * 2**31).astype(np.int64) if dtype == 'int32' else kept
+    np.testing.assert_array_equal(back, sent)
+    assert upload(client, session, file.getvalue()).status_code == 200
+    stems = client.get(f'/api/sessions/{session}/stems.zip?kind=wav').content
+    (inside,) = [name for name in unpacked(stems) if 'as_uploaded' in name]
+    given, _ = soundfile.read(io.BytesIO(unpacked(stems)[inside]), always_2d=True)
+    np.testing.assert_array_equal(given, kept)
+
+
+def test_numbers_that_are_no_sound_are_refused(client, session):
+    file = io.BytesIO()
+    soundfile.write(file, np.full((100, 2), 3e38, np.float32), 48_000, 'FLOAT', format='WAV')
+    answer = upload(client, session, file.getvalue())
+    assert (answer.status_code, answer.json()['field']) == (400, 'file')
+
+
+@pytest.mark.parametrize('kind', ['wav', 'flac', 'ogg'])
+def test_what_is_read_ends_at_the_limit_whatever_the_header_says(monkeypatch, kind):
+    monkeypatch.setattr(sound, '_check_header', lambda *_: None)  # as if it had lied
+    with pytest.raises(BadInput, match='longer than 1 s'):
+        sound.decode(malformed.sound(kind, seconds=5), 'file', limit_s=1)
+
+
 def test_a_body_is_counted_while_it_comes_in(client, session):
     sent = 0
 
