@@ -123,15 +123,14 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
     async def bring(request: Request) -> SessionJson:
         """A new session from the file of one, see `session.zip`."""
         async with bodies.file(request, limits.import_bytes) as file:
-            return await run_in_threadpool(brought, file)
+            return await service.heavy(brought, file)
 
     def brought(file: IO[bytes]) -> SessionJson:
-        with service.heavy():
-            session = downloads.open_zip(file, limit_s=limits.session_s)
-            if session.tracks != service.tracks:
-                allowed = ', '.join(service.tracks)
-                raise BadInput(f'tracks: {", ".join(session.tracks)}; allowed are {allowed}')
-            return SessionJson(**service.describe(service.begin(session)))
+        session = downloads.open_zip(file, limit_s=limits.session_s)
+        if session.tracks != service.tracks:
+            allowed = ', '.join(service.tracks)
+            raise BadInput(f'tracks: {", ".join(session.tracks)}; allowed are {allowed}')
+        return SessionJson(**service.describe(service.begin(session)))
 
     @router.get('/{id}', responses=responses(404))
     def show(id: Id) -> SessionJson:
@@ -171,12 +170,11 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
         """A sound file as a take of a lane, which is kept from then on."""
         await run_in_threadpool(service.store.session_row, id)  # before a file comes in for nothing
         data = await bodies.read(request)
-        return await run_in_threadpool(uploaded, id, track, name, data)
+        return await service.heavy(uploaded, id, track, name, data)
 
     def uploaded(id: str, track: str, name: str, data: bytes) -> SessionJson:
-        with service.heavy():
-            heard = sound.decode(data, 'file', limit_s=limits.upload_s)
-            service.act(id, {'do': 'upload', 'track': track, 'name': name}, upload=heard)
+        heard = sound.decode(data, 'file', limit_s=limits.upload_s)
+        service.act(id, {'do': 'upload', 'track': track, 'name': name}, upload=heard)
         return SessionJson(**service.describe(id))
 
     @router.get(
@@ -191,24 +189,24 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
         return _sound(found.audio, kind, FOREVER)
 
     @router.get('/{id}/mix.{kind}', responses=responses(404) | SOUND, response_class=Response)
-    def mix(
+    async def mix(
         id: Id, kind: Kind, lufs: Annotated[float | None, Query(ge=-60, le=0)] = None
     ) -> Response:
         """What is heard, by the lanes' gains; `lufs` brings it to a loudness."""
-        with service.heavy():
-            return _sound(downloads.mix(service.session(id), lufs, kind), kind, NOW)
+        return await service.heavy(mixed, id, kind, lufs)
+
+    def mixed(id: str, kind: Kind, lufs: float | None) -> Response:
+        return _sound(downloads.mix(service.session(id), lufs, kind), kind, NOW)
 
     @router.get('/{id}/stems.zip', responses=responses(404) | ZIP, response_class=Response)
-    def stems(id: Id, kind: Kind = 'flac') -> Response:
+    async def stems(id: Id, kind: Kind = 'flac') -> Response:
         """All stems, aligned and of one length, with the mix: for any music program."""
-        with service.heavy():
-            return downloads.stems_zip(service.session(id), kind)
+        return await service.heavy(lambda: downloads.stems_zip(service.session(id), kind))
 
     @router.get('/{id}/session.zip', responses=responses(404) | ZIP, response_class=Response)
-    def take_away(id: Id) -> Response:
+    async def take_away(id: Id) -> Response:
         """The whole session as a file, which `import` takes."""
-        with service.heavy():
-            return downloads.session_zip(service.session(id))
+        return await service.heavy(lambda: downloads.session_zip(service.session(id)))
 
     return router
 

@@ -9,13 +9,13 @@ While a session has a job nothing else is done in it, so the session that the jo
 one that it began with.
 """
 
+import asyncio
 import collections
-import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from jen1composer.errors import BadInput
 from jen1composer.generation.actions import Compose, Composed, Set, Upload, action_from_json
@@ -32,6 +32,7 @@ from jen1composer.serving.metrics import Metrics
 from jen1composer.serving.store import Busy, JobRow, Store
 from jen1composer.tracks import SAMPLE_RATE, Role
 
+T = TypeVar('T')
 STARTER_PROMPT = 'dark driving rock'
 LOCKS = 64
 HEAVY, HEAVY_WAIT_S = 4, 10.0
@@ -75,7 +76,7 @@ class Service:
         self._open_lock = threading.Lock()
         self._starter: Session | None = None
         self.failed: str | None = None  # why it never gets ready
-        self._heavy = threading.BoundedSemaphore(HEAVY)
+        self._heavy = asyncio.Semaphore(HEAVY)
         metrics.watch('jobs_queued', 'Jobs that wait', lambda: self.jobs.num_queued)
         metrics.watch('jobs_running', 'Jobs that run', lambda: self.jobs.num_running)
 
@@ -89,13 +90,18 @@ class Service:
         spec = self.composer.spec
         return spec.window_frames * spec.hop_samples / SAMPLE_RATE
 
-    @contextlib.contextmanager
-    def heavy(self) -> Iterator[None]:
-        """Work of a request that takes memory, so much of it at a time; raises QueueFull."""
-        if not self._heavy.acquire(timeout=HEAVY_WAIT_S):
-            raise QueueFull(1)
+    async def heavy(self, work: Callable[..., T], *args: Any) -> T:
+        """`work(*args)` of a request that takes memory, so much of it at a time; raises QueueFull.
+
+        It waits here, where that holds no thread that other requests need.
+        """
         try:
-            yield
+            async with asyncio.timeout(HEAVY_WAIT_S):
+                await self._heavy.acquire()
+        except TimeoutError:
+            raise QueueFull(1) from None
+        try:
+            return await asyncio.to_thread(work, *args)
         finally:
             self._heavy.release()
 

@@ -1,13 +1,15 @@
 """Who may speak to the server, how much it takes on, and when it is ready."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
+from fastapi import Response
 
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.generation.session import Session
-from jen1composer.serving import server
+from jen1composer.serving import downloads, server
 from jen1composer.serving.limits import Limits
 from jen1composer.serving.service import Service
 from jen1composer.serving.store import Store
@@ -239,3 +241,27 @@ def test_sessions_stay_in_memory_by_their_bytes(tmp_path, composer):
         assert list(service._open) == ids[2:]
         assert service.session(ids[0]).piece.lane('bass').current is not None
         assert list(service._open) == [ids[3], ids[0]]
+
+
+def test_downloads_that_wait_hold_up_nobody_else(tmp_path, composer, monkeypatch):
+    """As many as there are threads ask for stems, and four at a time are made: others go by."""
+    go_on = threading.Event()
+    monkeypatch.setattr(downloads, 'stems_zip', lambda *_: go_on.wait(30) and Response())
+    with http(tmp_path, composer, noise()) as client:
+        session = client.post('/api/sessions').json()['id']
+        statuses = []
+
+        def ask():
+            statuses.append(client.get(f'/api/sessions/{session}/stems.zip').status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(50)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert client.get(f'/api/sessions/{session}').status_code == 200
+        assert time.monotonic() - began < 3
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        assert statuses == [200] * 50
