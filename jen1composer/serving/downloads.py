@@ -72,9 +72,10 @@ def open_zip(file: IO[bytes], *, limit_s: float) -> Session:
             session = open_session(folder)
             _check(session)
         except BadInput as error:  # it may name the folder, which tells nobody anything
-            raise BadInput(str(error).replace(f'{name}/', '')) from error
+            raise BadInput(str(error).replace(f'{name}/', '').replace(name, 'file')) from error
         except Exception as error:  # of a hand-made file anything can come
-            raise BadInput(f'file: is no session that can be opened ({error})') from error
+            reason = str(error).replace(f'{name}/', '')
+            raise BadInput(f'file: is no session that can be opened ({reason})') from error
     return session
 
 

@@ -147,7 +147,12 @@ class Service:
                 self._open.move_to_end(id)
                 return session
         with self._lock(id):
-            return self._keep_open(id, open_session(folder))
+            try:
+                session = open_session(folder)
+            except BadInput as error:  # where the folder lies is nobody's business
+                line = str(error).replace(f'{folder}/', '').replace(str(folder), 'session')
+                raise BadInput(line) from error
+            return self._keep_open(id, session)
 
     def describe(self, id: str) -> dict[str, Any]:
         """The session as clients see it."""

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import tempfile
 import tracemalloc
 import zipfile
 
@@ -13,6 +14,7 @@ import soundfile
 from jen1composer.errors import BadInput
 from jen1composer.serving import sound
 from jen1composer.serving.limits import Limits
+from jen1composer.serving.lines import line_of
 from tests.jen1composer.serving import malformed
 from tests.jen1composer.serving.tiny_service import http, noise
 
@@ -240,6 +242,46 @@ def test_a_session_that_is_none_is_refused(client, away, path, value):
     answer = bring(client, packed(away | {'session.json': json.dumps(said).encode()}))
     assert answer.status_code == 400, answer.text
     assert '/tmp' not in answer.json()['error']
+
+
+@pytest.mark.parametrize('missing', ['session.json', 'a take'])
+def test_what_an_archive_lacks_is_named_without_a_folder_of_the_server(client, away, missing):
+    take = next(name for name in away if name != 'session.json')
+    name = take if missing == 'a take' else missing
+    answer = bring(client, packed({key: data for key, data in away.items() if key != name}))
+    assert answer.status_code == 400
+    assert name.rpartition('/')[2] in answer.json()['error']
+    assert tempfile.gettempdir() not in answer.json()['error']
+
+
+@pytest.mark.parametrize('damage', ['session.json', 'takes'])
+def test_a_damaged_session_is_told_without_the_folders_of_the_server(tmp_path, composer, damage):
+    limits = Limits(open_bytes=0)
+    tmp_path = tmp_path / 'my music'
+    with http(tmp_path, composer, noise(), limits=limits) as client:
+        first, _ = (
+            client.post('/api/sessions', json={'starter': True}).json()['id'] for _ in range(2)
+        )
+        folder = tmp_path / 'sessions' / first
+        path = next((folder / 'takes').iterdir()) if damage == 'takes' else folder / damage
+        path.write_bytes(b'x')
+        for get in ('', '/mix.wav', '/stems.zip', '/session.zip'):
+            answer = client.get(f'/api/sessions/{first}{get}')
+            assert answer.status_code == 400, answer.text
+            assert path.name in answer.json()['error']
+            assert str(tmp_path) not in answer.json()['error']
+
+
+@pytest.mark.parametrize(
+    ('line', 'said'),
+    [
+        ('/srv/x-1/.d/takes/1.npy: is cut off', '1.npy: is cut off'),
+        ("file: [Errno 2] No such file: '/tmp/x/y.json'", "file: [Errno 2] No such file: 'y.json'"),
+        ('key: rock/pop; see gs://bucket/x', 'key: rock/pop; see gs://bucket/x'),
+    ],
+)
+def test_of_a_path_the_last_part_is_said(line, said):
+    assert line_of(line) == said
 
 
 @pytest.mark.parametrize('number', range(20))
