@@ -18,7 +18,7 @@ from absl import flags
 
 from jen1composer.errors import BadInput
 from launch import command
-from launch.serve_options import check_seconds, sessions_folder, token_of
+from launch.serve_options import check_seconds, parse_samplers, sessions_folder, token_of
 
 _MODEL = flags.DEFINE_string('model', None, 'Workdir of train_composer, or folder of export.')
 _HOST = flags.DEFINE_string('host', '127.0.0.1', 'Address to listen at.')
@@ -34,6 +34,9 @@ _SLOTS = flags.DEFINE_integer(
 )
 _SECONDS = flags.DEFINE_float('seconds', 60.0, 'The most of a piece, and of a file that is sent.')
 _STEPS = flags.DEFINE_integer('steps', 100, 'The most of the sampler.', 1)
+_SAMPLERS = flags.DEFINE_list(
+    'samplers', ['dpmpp_2m'], 'Those that clients may name; each compiles a program of its own.'
+)
 _QUEUE = flags.DEFINE_integer('queue', 32, 'Jobs that may wait.', 1)
 _JOB_S = flags.DEFINE_float('job_s', 600.0, 'Seconds that a job may take.')
 _GRACE_S = flags.DEFINE_float('grace_s', 30.0, 'Seconds that jobs get to finish on SIGTERM.')
@@ -65,6 +68,8 @@ def main(argv: list[str]) -> None:
         seconds=_SECONDS.value,
         upload_s=_SECONDS.value,
         steps=_STEPS.value,
+        samplers=parse_samplers(_SAMPLERS.value),
+        slots=_SLOTS.value,
         queue=_QUEUE.value,
         workers=2 * _SLOTS.value,  # codec and words are beside the batch
         job_s=_JOB_S.value,

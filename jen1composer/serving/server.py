@@ -190,6 +190,7 @@ def _general(service: Service) -> APIRouter:
             'limits': {
                 'seconds': limits.seconds,
                 'steps': limits.steps,
+                'samplers': list(limits.samplers),
                 'prompt_letters': limits.prompt_letters,
                 'upload_bytes': limits.upload_bytes,
                 'upload_s': limits.upload_s,

@@ -188,7 +188,7 @@ class Service:
                 save_session(self.store.session_folder(id), after)
                 self._put(id, after)
                 return None
-            self.limits.check(request)
+            self.limits.check(request, self.tracks)
             roles = request.roles(self.tracks)
             made = [
                 name for name, role in zip(self.tracks, roles, strict=True) if role == Role.TARGET
@@ -215,7 +215,7 @@ class Service:
     def compose_once(self, value: Mapping[str, Any]) -> str:
         """Queues a piece without a session; returns the job's id. Raises BadInput."""
         request = request_from_json(value)
-        self.limits.check(request)
+        self.limits.check(request, self.tracks)
         roles = request.roles(self.tracks)
         tracks = [
             name for name, role in zip(self.tracks, roles, strict=True) if role != Role.MARGINAL

@@ -89,6 +89,7 @@ def test_it_serves_the_music_that_the_composer_makes(model, tmp_path):
         (['--model=x', '--token_file=nowhere'], '--token_file=nowhere: cannot be read'),
         (['--model=x', '--port=0'], '--port'),
         (['--model=x', '--slots=1'], '--slots'),
+        (['--model=x', '--samplers=dpmpp_2m,x'], '--samplers=dpmpp_2m,x: allowed are ddpm'),
         (['--model=x', '--seconds=nan'], '--seconds=nan: allowed are 0.01 to 600 seconds'),
         (['--model=x', '--seconds=-1'], '--seconds=-1: allowed are'),
         (['--model=x', '--job_s=-5'], '--job_s=-5: allowed are'),

@@ -265,3 +265,23 @@ def test_downloads_that_wait_hold_up_nobody_else(tmp_path, composer, monkeypatch
         for thread in threads:
             thread.join()
         assert statuses == [200] * 50
+
+
+@pytest.mark.parametrize(
+    ('fields', 'field'),
+    [
+        ({'sampler': 'nobody'}, 'sampler'),
+        ({'sampler': 'ddim'}, 'sampler'),  # one that is there, and would be compiled
+        ({'given_guidance': 2.0}, 'guidance'),
+    ],
+)
+def test_what_the_server_does_not_offer_is_refused_at_once(tmp_path, composer, fields, field):
+    limits = Limits(slots=2)
+    with http(tmp_path, composer, noise(), limits=limits) as client:
+        assert client.get('/api/about').json()['limits']['samplers'] == ['dpmpp_2m']
+        session = client.post('/api/sessions', json={'starter': True}).json()['id']
+        action = {'do': 'regenerate', 'track': 'bass', **fields}
+        answer = client.post(f'/api/sessions/{session}/actions', json=action)
+        assert (answer.status_code, answer.json()['field']) == (400, field)
+        del action[next(iter(fields))]
+        assert client.post(f'/api/sessions/{session}/actions', json=action).status_code == 202
