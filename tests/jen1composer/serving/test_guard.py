@@ -10,6 +10,7 @@ from fastapi import Response
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.generation.session import Session
 from jen1composer.serving import downloads, server
+from jen1composer.serving.jobs import Flag
 from jen1composer.serving.limits import Limits
 from jen1composer.serving.service import Service
 from jen1composer.serving.store import Store
@@ -80,6 +81,9 @@ def test_a_browser_gets_a_cookie_for_the_token(guarded):
         ({'Host': 'localhost:1', 'Origin': 'http://localhost:1'}, 200),
         ({'Host': 'localhost:1', 'Origin': 'http://localhost:2'}, 403),
         ({'Origin': 'https://music.example'}, 403),
+        ({'Host': 'localhost:1', 'Origin': 'http://localhost:1.music.example'}, 403),
+        ({'Host': 'localhost:1', 'Origin': 'http://evil-localhost:1'}, 403),
+        ({'Host': 'localhost', 'Origin': 'http://localhost.music.example'}, 403),
         ({'Origin': 'null'}, 403),
     ],
 )
@@ -285,3 +289,19 @@ def test_what_the_server_does_not_offer_is_refused_at_once(tmp_path, composer, f
         assert (answer.status_code, answer.json()['field']) == (400, field)
         del action[next(iter(fields))]
         assert client.post(f'/api/sessions/{session}/actions', json=action).status_code == 202
+
+
+def test_a_job_killed_between_its_files_and_its_row_is_not_done_twice(tmp_path, composer):
+    compose = noise()
+    with Store(tmp_path) as store:
+        service = Service(composer=composer, compose=compose, store=store, limits=Limits())
+        id = service.begin(Session.new(service.tracks))
+        job = service.act(id, {'do': 'compose', 'seed': 1})
+        assert job is not None
+        begun = store.begin_job(job)
+        service._run(begun, Flag(60), lambda share, left_s: None)
+        done = service.session(id)
+        store.requeue_job(job)  # as if its row had not been written
+        service._run(store.begin_job(job), Flag(60), lambda share, left_s: None)
+        assert service.session(id) == done
+        assert (compose.calls, store.job(job).state) == (1, 'done')

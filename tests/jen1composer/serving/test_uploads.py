@@ -203,6 +203,13 @@ def test_an_archive_that_unpacks_to_much_is_refused(client, away):
     assert 'more than a session may' in answer.json()['error']
 
 
+def test_the_json_of_an_archive_is_bounded_by_itself(client, away):
+    padded = away['session.json'] + b' ' * (5 << 20)  # far less than its sounds may be
+    answer = bring(client, packed(away | {'session.json': padded}))
+    assert answer.status_code == 400
+    assert 'more than a session may' in answer.json()['error']
+
+
 def damaged(content, path, value):
     """`content` with the value at `path` replaced."""
     *most, last = path
