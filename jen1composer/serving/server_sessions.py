@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from jen1composer.errors import BadInput
 from jen1composer.generation.session import Session
+from jen1composer.generation.stems import encode_sound
 from jen1composer.serving import downloads, sound
 from jen1composer.serving.action_schema import actions_schema
 from jen1composer.serving.bodies import Bodies
@@ -176,6 +177,23 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
         heard = sound.decode(data, 'file', limit_s=limits.upload_s)
         service.act(id, {'do': 'upload', 'track': track, 'name': name}, upload=heard)
         return SessionJson(**service.describe(id))
+
+    @router.get(  # before the next, which would take `original` for part of an id
+        '/{id}/takes/{take}.original.wav',
+        responses=responses(404) | SOUND,
+        response_class=Response,
+    )
+    def original(id: Id, take: TakeId) -> Response:
+        """What was uploaded, sample for sample, of the take or of what it goes on from."""
+        session = service.session(id)
+        try:
+            upload = session.upload_of(session.take(take))
+        except BadInput:
+            raise NotFound from None
+        if upload is None:
+            raise NotFound
+        audio, rate = upload.sound
+        return Response(encode_sound(audio, rate, 'wav'), media_type='audio/wav', headers=FOREVER)
 
     @router.get(
         '/{id}/takes/{take}.{kind}', responses=responses(404) | SOUND, response_class=Response

@@ -101,6 +101,25 @@ def test_samples_finer_than_float32_are_kept_as_they_came(client, session, subty
     np.testing.assert_array_equal(given, kept)
 
 
+def test_the_upload_stays_to_be_had_when_its_lane_goes_on(client):
+    id = client.post('/api/sessions', json={'seconds': 0.2}).json()['id']
+    data = malformed.sound('wav', rate=44_100, channels=1)
+    assert upload(client, id, data).status_code == 200
+    action = {'do': 'continue', 'seconds': 0.2}
+    job = client.post(f'/api/sessions/{id}/actions', json=action).json()['job']
+    while client.get(f'/api/jobs/{job}').json()['state'] != 'done':
+        pass
+    take = client.get(f'/api/sessions/{id}').json()['lanes'][0]['take']
+    stems = unpacked(client.get(f'/api/sessions/{id}/stems.zip').content)
+    alone = client.get(f'/api/sessions/{id}/takes/{take}.original.wav')
+    assert stems['as_uploaded/bass.wav'] == alone.content
+    sent, given = (soundfile.read(io.BytesIO(file)) for file in (data, alone.content))
+    np.testing.assert_array_equal(sent[0], given[0])
+    assert sent[1] == given[1]
+    drums = client.get(f'/api/sessions/{id}/takes/{32 * "a"}.original.wav')
+    assert drums.status_code == 404
+
+
 def test_numbers_that_are_no_sound_are_refused(client, session):
     file = io.BytesIO()
     soundfile.write(file, np.full((100, 2), 3e38, np.float32), 48_000, 'FLOAT', format='WAV')
