@@ -12,15 +12,16 @@
 (3) `session.json` states the SHA-256 of its content and of every sound; a file that is missing, cut
     off or changed is refused by its name.
 
-A folder has one writer at a time.
+A folder has one writer at a time: a process that holds `lock_session`, or the server whose it is.
 """
 
 import dataclasses
+import fcntl
 import functools
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from etils import epath
@@ -34,15 +35,45 @@ from jen1composer.generation.lane_takes import (
     take_id,
 )
 from jen1composer.generation.session import Lane, Piece, Session
-from jen1composer.training.files import sync_folder, write_whole
+from jen1composer.training.files import in_bucket, sync_folder, write_whole
 
 VERSION = 1
-NAME = 'session.json'
+NAME, LOCK = 'session.json', 'lock'
 
 
-def save_session(folder: epath.PathLike, session: Session) -> None:
-    """Makes `folder` hold `session`; what it held before is replaced."""
+def lock_session(folder: epath.PathLike) -> IO[bytes] | None:
+    """Makes this process the folder's one writer until what is returned is closed; begins it.
+
+    Raises BadInput where another process is. A bucket has no locks: there it is None.
+    """
+    if in_bucket(folder):
+        return None
     folder = epath.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = open(folder / LOCK, 'ab')  # noqa: SIM115  its life is the lock's
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        line = f'{folder}: another process works on this session; wait until it has ended'
+        raise BadInput(line) from None
+    return file
+
+
+def save_session(folder: epath.PathLike, session: Session, *, after: Session | None = None) -> None:
+    """Makes `folder` hold `session`; what it held before is replaced.
+
+    Where `after` is given, that is what it has to hold before: raises BadInput where another
+    process has changed it meanwhile.
+    """
+    folder = epath.Path(folder)
+    if after is not None and (folder / NAME).exists():
+        found = _said(folder)[2]['revision']
+        if found != after.revision:
+            raise BadInput(
+                f'{folder}: was changed meanwhile, to revision {found} from {after.revision}; '
+                'open it again'
+            )
     if not folder.exists():
         folder.mkdir(parents=True)
         sync_folder(folder.parent)
@@ -76,16 +107,7 @@ def open_session(folder: epath.PathLike) -> Session:
     """The session that was saved; raises BadInput, naming the file, for what is damaged."""
     folder = epath.Path(folder)
     path = folder / NAME
-    try:
-        said = json.loads(path.read_bytes())
-        version, sha256, content = said['version'], said['sha256'], said['session']
-    except OSError as error:
-        raise BadInput(
-            f'{folder}: holds no session ({error.strerror} of {NAME}); allowed is a folder of '
-            'save_session'
-        ) from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadInput(f'{path}: is cut off or damaged; needed is the whole file') from error
+    version, sha256, content = _said(folder)
     if version != VERSION:
         raise BadInput(f'{path}: version {version!r}; allowed is {VERSION}')
     if digest(_canonical(content)) != sha256:
@@ -100,6 +122,21 @@ def open_session(folder: epath.PathLike) -> Session:
         )
     except (KeyError, TypeError, AttributeError) as error:  # right by its hash, but not ours
         raise BadInput(f'{path}: holds no session ({type(error).__name__}: {error})') from error
+
+
+def _said(folder: epath.Path) -> tuple[Any, Any, Any]:
+    """Version, SHA-256 and content of `session.json`."""
+    path = folder / NAME
+    try:
+        said = json.loads(path.read_bytes())
+        return said['version'], said['sha256'], said['session']
+    except OSError as error:
+        raise BadInput(
+            f'{folder}: holds no session ({error.strerror} of {NAME}); allowed is a folder of '
+            'save_session'
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(f'{path}: is cut off or damaged; needed is the whole file') from error
 
 
 def _to_json(session: Session, takes: Mapping[str, LaneTake]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jen1composer.errors import BadInput
 from jen1composer.generation.actions import Compose, Mix, Regenerate, Set, Undo, Upload
 from jen1composer.generation.session import Session
-from jen1composer.generation.session_folder import open_session, save_session
+from jen1composer.generation.session_folder import lock_session, open_session, save_session
 from jen1composer.generation.session_steps import apply, plan
 from jen1composer.tracks import TRACKS
 from tests.jen1composer.fake_composer import compose, do
@@ -239,3 +239,18 @@ def test_what_is_saved_is_on_the_disk_before_it_is_said_to_be(tmp_path, monkeypa
         tmp_path.stat().st_ino,
         *(found.st_ino for found in rest),
     ]
+
+
+def test_a_second_writer_is_refused_and_what_another_changed_stays(tmp_path):
+    first = do(Session.new(TRACKS, seconds=0.02), Compose())
+    lock = lock_session(tmp_path)
+    with pytest.raises(BadInput, match='another process works on this session'):
+        lock_session(tmp_path)
+    save_session(tmp_path, first)
+    lock.close()
+    with lock_session(tmp_path):
+        second = do(first, Set(prompt='rock'))
+        save_session(tmp_path, second, after=first)
+        with pytest.raises(BadInput, match='was changed meanwhile, to revision 2 from 1'):
+            save_session(tmp_path, do(first, Compose(seed=2)), after=first)
+        assert open_session(tmp_path) == second
