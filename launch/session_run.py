@@ -58,7 +58,7 @@ class SessionRun:
         folder = epath.Path(folder)
         if (folder / NAME).exists():
             lock = lock_session(folder)
-            session = open_session(folder)
+            session = open_session(folder, lost_ok=True)
             if tracks and tuple(tracks) != session.tracks:
                 raise BadInput(
                     f'--tracks: {",".join(tracks)}; the session in {folder} has '

@@ -170,7 +170,7 @@ class Session:
     def upload_of(self, take: LaneTake) -> LaneTake | None:
         """The upload that `take` is or has in it; None where there is none in the session."""
         last = self._way_back(take)[-1]
-        return last if last.about.how == 'upload' else None
+        return last if last.about.how == 'upload' and not last.lost else None
 
     def _way_back(self, take: LaneTake) -> list[LaneTake]:
         """`take`, what it goes on from or is partly made anew of, and so on."""

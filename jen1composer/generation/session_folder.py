@@ -10,7 +10,7 @@
 (2) A take never changes and is named by a hash, so a take whose files are there is not written
     again, and pieces share it; files of takes that the session has no more are removed at the end.
 (3) `session.json` states the SHA-256 of its content and of every sound; a file that is missing, cut
-    off or changed is refused by its name.
+    off or changed is refused by its name, or its take is there as one that is lost.
 
 A folder has one writer at a time: a process that holds `lock_session`, or the server whose it is.
 """
@@ -96,6 +96,8 @@ def session_files(session: Session) -> Iterator[tuple[str, Callable[[], bytes]]]
     """(name, what makes its bytes) of every file of the folder, `session.json` as the last."""
     takes = _takes(session)
     for take in takes.values():
+        if take.lost:
+            continue
         for name, array in zip(_files(take), _arrays(take), strict=True):
             yield name, functools.partial(npy_bytes, array)
     content = _to_json(session, takes)
@@ -103,8 +105,12 @@ def session_files(session: Session) -> Iterator[tuple[str, Callable[[], bytes]]]
     yield NAME, functools.partial(_canonical, said)
 
 
-def open_session(folder: epath.PathLike) -> Session:
-    """The session that was saved; raises BadInput, naming the file, for what is damaged."""
+def open_session(folder: epath.PathLike, *, lost_ok: bool = False) -> Session:
+    """The session that was saved; raises BadInput, naming the file, for what is damaged.
+
+    Where `lost_ok`, a take whose sound is damaged or missing is there as one that is `lost`, and
+    its files stay as they are: one bad take of a step long undone closes no piece.
+    """
     folder = epath.Path(folder)
     path = folder / NAME
     version, sha256, content = _said(folder)
@@ -113,7 +119,9 @@ def open_session(folder: epath.PathLike) -> Session:
     if digest(_canonical(content)) != sha256:
         raise BadInput(f'{path}: is not as it was written; its SHA-256 is another')
     try:
-        takes = {name: _take(folder, name, about) for name, about in content['takes'].items()}
+        takes = {
+            name: _take(folder, name, about, lost_ok) for name, about in content['takes'].items()
+        }
         return Session(
             pieces=tuple(_piece(value, takes) for value in content['pieces']),
             asked=tuple(content['asked']),
@@ -177,15 +185,21 @@ def _piece(value: Mapping[str, Any], takes: Mapping[str, LaneTake]) -> Piece:
     return Piece(**{**value, 'lanes': lanes})
 
 
-def _take(folder: epath.Path, name: str, value: Mapping[str, Any]) -> LaneTake:
+def _take(folder: epath.Path, name: str, value: Mapping[str, Any], lost_ok: bool) -> LaneTake:
     """A take with the sound of its files; refuses what is not that take."""
     about, digests = about_from_json(value['about']), tuple(value['digests'])
     if take_id(about, digests) != name:  # so the name is no path either
         raise BadInput(f'{folder / NAME}: take {name!r} is not what its id says')
-    arrays = [
-        _array(folder / file, sha256)
-        for file, sha256 in zip(_file_names(name), digests, strict=False)
-    ]
+    try:
+        arrays = [
+            _array(folder / file, sha256)
+            for file, sha256 in zip(_file_names(name), digests, strict=False)
+        ]
+    except BadInput:
+        if not lost_ok:
+            raise
+        silence = np.zeros((1, 2), np.float32)
+        return LaneTake(id=name, about=about, audio=silence, digests=digests, lost=True)
     original = arrays[-1] if about.how == 'upload' else None
     return LaneTake(id=name, about=about, audio=arrays[0], original=original, digests=digests)
 

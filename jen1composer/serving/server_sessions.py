@@ -204,6 +204,8 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
             found = service.session(id).take(take)
         except BadInput:
             raise NotFound from None
+        if found.lost:
+            raise NotFound
         return _sound(found.audio, kind, FOREVER)
 
     @router.get('/{id}/mix.{kind}', responses=responses(404) | SOUND, response_class=Response)

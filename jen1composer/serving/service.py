@@ -148,7 +148,7 @@ class Service:
                 return session
         with self._lock(id):
             try:
-                session = open_session(folder)
+                session = open_session(folder, lost_ok=True)
             except BadInput as error:  # where the folder lies is nobody's business
                 line = str(error).replace(f'{folder}/', '').replace(str(folder), 'session')
                 raise BadInput(line) from error

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from jen1composer.errors import BadInput
 from jen1composer.generation.actions import Compose, Mix, Regenerate, Set, Undo, Upload
+from jen1composer.generation.mixdown import mixdown
 from jen1composer.generation.session import Session
 from jen1composer.generation.session_folder import lock_session, open_session, save_session
 from jen1composer.generation.session_steps import apply, plan
@@ -254,3 +255,22 @@ def test_a_second_writer_is_refused_and_what_another_changed_stays(tmp_path):
         with pytest.raises(BadInput, match='was changed meanwhile, to revision 2 from 1'):
             save_session(tmp_path, do(first, Compose(seed=2)), after=first)
         assert open_session(tmp_path) == second
+
+
+def test_a_lost_take_of_an_old_step_closes_no_piece(tmp_path):
+    session = do(new(), Compose(seed=1), Compose(seed=2))
+    save_session(tmp_path, session)
+    old = session.piece.lanes[0].takes[0]
+    path = tmp_path / 'takes' / f'{old.id}.npy'
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    opened = open_session(tmp_path, lost_ok=True)
+    assert opened == session
+    assert opened.piece.lanes[0].takes[0].warnings == ('lost',)
+    np.testing.assert_array_equal(mixdown(opened), mixdown(session))
+    with pytest.raises(BadInput, match=f'the sound of {old.id}.npy is missing or damaged'):
+        mixdown(opened.undo())
+    save_session(tmp_path, opened)
+    assert path.read_bytes() == data[:-1]  # who finds the file again has it again
+    path.write_bytes(data)
+    assert sounds(open_session(tmp_path)) == sounds(session)

@@ -291,7 +291,12 @@ def test_a_damaged_session_is_told_without_the_folders_of_the_server(tmp_path, c
         folder = tmp_path / 'sessions' / first
         path = next((folder / 'takes').iterdir()) if damage == 'takes' else folder / damage
         path.write_bytes(b'x')
-        for get in ('', '/mix.wav', '/stems.zip', '/session.zip'):
+        whole = client.get(f'/api/sessions/{first}')
+        if damage == 'takes':  # the rest of it is still there
+            warned = [lane['takes'][0]['warnings'] for lane in whole.json()['lanes']]
+            assert (whole.status_code, warned.count(['lost'])) == (200, 1)
+        gets = ('/mix.wav', '/stems.zip') if damage == 'takes' else ('', '/mix.wav')
+        for get in gets:
             answer = client.get(f'/api/sessions/{first}{get}')
             assert answer.status_code == 400, answer.text
             assert path.name in answer.json()['error']
