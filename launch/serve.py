@@ -18,7 +18,7 @@ from absl import flags
 
 from jen1composer.errors import BadInput
 from launch import command
-from launch.serve_options import sessions_folder, token_of
+from launch.serve_options import check_seconds, parse_samplers, sessions_folder, token_of
 
 _MODEL = flags.DEFINE_string('model', None, 'Workdir of train_composer, or folder of export.')
 _HOST = flags.DEFINE_string('host', '127.0.0.1', 'Address to listen at.')
@@ -29,9 +29,14 @@ _SESSIONS = flags.DEFINE_string(
     'Folder of sessions; if not given, jen1composer in the data folder of the user.',
 )
 _TOKEN_FILE = flags.DEFINE_string('token_file', None, 'File with the token of clients.')
-_SLOTS = flags.DEFINE_integer('slots', 8, 'Rows of the batch that requests share.', 1, 1024)
+_SLOTS = flags.DEFINE_integer(
+    'slots', 8, 'Rows of the batch that requests share; one with a prompt takes 2.', 2, 1024
+)
 _SECONDS = flags.DEFINE_float('seconds', 60.0, 'The most of a piece, and of a file that is sent.')
 _STEPS = flags.DEFINE_integer('steps', 100, 'The most of the sampler.', 1)
+_SAMPLERS = flags.DEFINE_list(
+    'samplers', ['dpmpp_2m'], 'Those that clients may name; each compiles a program of its own.'
+)
 _QUEUE = flags.DEFINE_integer('queue', 32, 'Jobs that may wait.', 1)
 _JOB_S = flags.DEFINE_float('job_s', 600.0, 'Seconds that a job may take.')
 _GRACE_S = flags.DEFINE_float('grace_s', 30.0, 'Seconds that jobs get to finish on SIGTERM.')
@@ -43,11 +48,15 @@ _TEXT_ENCODER = flags.DEFINE_string(
 def main(argv: list[str]) -> None:
     del argv
     token = token_of(_TOKEN_FILE.value)
+    check_seconds('seconds', _SECONDS.value, 0.01, 600)
+    check_seconds('job_s', _JOB_S.value, 1, 86_400)
+    check_seconds('grace_s', _GRACE_S.value, 0, 3600)
     command.use_compilation_cache()
     from jen1composer.generation.composer import Composer
     from jen1composer.serving.engine import Engine
     from jen1composer.serving.limits import Limits
     from jen1composer.serving.store import Store
+    from jen1composer.tracks import SAMPLE_RATE
 
     try:
         from jen1composer.serving import server, service
@@ -59,12 +68,16 @@ def main(argv: list[str]) -> None:
         seconds=_SECONDS.value,
         upload_s=_SECONDS.value,
         steps=_STEPS.value,
+        samplers=parse_samplers(_SAMPLERS.value),
+        slots=_SLOTS.value,
         queue=_QUEUE.value,
         workers=2 * _SLOTS.value,  # codec and words are beside the batch
         job_s=_JOB_S.value,
         grace_s=_GRACE_S.value,
     )
     composer = Composer.load(_MODEL.value, text_encoder=_TEXT_ENCODER.value)
+    window = composer.spec.window_frames * composer.spec.hop_samples / SAMPLE_RATE
+    check_seconds('seconds', _SECONDS.value, window, 600)
     address = f'http://{_HOST.value}:{_PORT.value}'
     with (
         Store(sessions_folder(_SESSIONS.value)) as store,

@@ -2,8 +2,10 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 from jen1composer.errors import BadInput
+from jen1composer.generation.request import Request
 from launch import command
 
 ENVIRONMENT = 'JEN1COMPOSER_TOKEN'
@@ -25,6 +27,26 @@ def token_of(file: str | None) -> str | None:
     if token is not None and (len(token) < MIN_TOKEN or not token.isascii()):
         raise BadInput(f'{name}: {len(token)} letters; allowed are {MIN_TOKEN} or more, of ASCII')
     return token
+
+
+def check_seconds(flag: str, value: float, least: float, most: float) -> None:
+    """Raises BadInput for a flag outside its bounds; absl's own let NaN through."""
+    if not least <= value <= most:
+        raise BadInput(f'--{flag}={value:g}: allowed are {least:g} to {most:g} seconds')
+
+
+def parse_samplers(names: Sequence[str]) -> tuple[str, ...]:
+    """The samplers of --samplers; raises BadInput for one that is not there.
+
+    The default of requests has to be among them.
+    """
+    from jen1composer.diffusion.solvers import SAMPLERS
+
+    default = Request().sampler
+    if default not in names or not set(names) <= set(SAMPLERS):
+        allowed = f'are {", ".join(SAMPLERS)}, {default} among them'
+        raise BadInput(f'--samplers={",".join(names)}: allowed {allowed}')
+    return tuple(names)
 
 
 def sessions_folder(value: str | None) -> str:

@@ -20,6 +20,7 @@ What each --do may be, several in their order, in short or as JSON:
   gain:TRACK:DB    mute, unmute, solo, unsolo:TRACK,...
   prompt:WORDS     tempo:BPM   key:KEY   seconds:S
   undo, redo
+  forget                                    frees room: every step, and takes that are not heard
   '{"do": "compose", "tracks": ["drums"], "seed": 3}'
 
 What is composed takes words such as seed=3 steps=20 guidance=2 behind it. A new folder becomes a

@@ -4,7 +4,7 @@
     regenerate:TRACK[:FROM-TO,...]            keep:TRACK,...  open:TRACK,...
     continue:SECONDS[:end|start[:TRACK,...]]  select:TRACK:TAKE, or the beginning of its id
     vary:TRACK[:STRENGTH]                     gain:TRACK:DB   mute, unmute, solo, unsolo:TRACK,...
-    undo, redo                                prompt:WORDS    tempo:BPM   key:KEY   seconds:S
+    undo, redo, forget                        prompt:WORDS    tempo:BPM   key:KEY   seconds:S
 
 What is composed takes words behind it, such as "compose:drums seed=3 steps=20 guidance=2".
 """
@@ -32,6 +32,7 @@ _FORMS: Mapping[str, tuple[str, tuple[str, ...], int]] = {
     'seconds': ('set', ('seconds',), 1),
     'undo': ('undo', (), 0),
     'redo': ('redo', (), 0),
+    'forget': ('forget', (), 0),
 }
 _SWITCHES: Mapping[str, tuple[str, str, bool]] = {
     'keep': ('keep', 'kept', True),

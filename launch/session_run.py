@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 from etils import epath
 
@@ -11,7 +11,13 @@ from jen1composer.generation.actions import Action, Set
 from jen1composer.generation.composer import Composer
 from jen1composer.generation.mixdown import mixdown
 from jen1composer.generation.session import Session, session_to_json
-from jen1composer.generation.session_folder import NAME, open_session, save_session
+from jen1composer.generation.session_folder import (
+    LOCK,
+    NAME,
+    lock_session,
+    open_session,
+    save_session,
+)
 from jen1composer.generation.session_steps import apply, plan
 from jen1composer.generation.stems import KINDS, encode_sound, fit_full_scale, write_stems
 from jen1composer.tracks import SAMPLE_RATE, TRACKS, parse_tracks
@@ -32,6 +38,7 @@ class SessionRun:
         self._checkpoint = checkpoint
         self._text_encoder = text_encoder
         self._composer: Composer | None = None
+        self._lock: IO[bytes] | None = None  # held as long as this is
 
     @staticmethod
     def start(
@@ -50,16 +57,18 @@ class SessionRun:
         """
         folder = epath.Path(folder)
         if (folder / NAME).exists():
-            session = open_session(folder)
+            lock = lock_session(folder)
+            session = open_session(folder, lost_ok=True)
             if tracks and tuple(tracks) != session.tracks:
                 raise BadInput(
                     f'--tracks: {",".join(tracks)}; the session in {folder} has '
                     f'{",".join(session.tracks)}, which stay'
                 )
             run = SessionRun(folder, session, checkpoint, text_encoder)
+            run._lock = lock
             run.act(Set(**settings))
             return run
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
             raise BadInput(f'--session={folder}: holds no session, and is not empty')
         said = {name: value for name, value in settings.items() if value is not None}
         session = Session.new(tuple(tracks) or TRACKS, **said)
@@ -94,7 +103,7 @@ class SessionRun:
             made = self._matching_composer().compose(request, progress)
         after = apply(self.session, action, made)
         if after != self.session:
-            save_session(self._folder, after)
+            self._save(after)
         self.session = after
 
     def stems(self, folder: str, kind: str, lufs: float | None) -> str:
@@ -104,11 +113,17 @@ class SessionRun:
 
     def report(self, written: Mapping[str, Any]) -> str:
         """The table; what it says, and what was written, is in `lanes.json`."""
-        save_session(self._folder, self.session)
+        self._save(self.session)
         said = session_to_json(self.session)
         text = json.dumps(said | {'written': written}, indent=1) + '\n'
         write_whole(self._folder / 'lanes.json', text.encode())
         return table(said)
+
+    def _save(self, session: Session) -> None:
+        """A new session's folder begins here, so that what was refused has left nothing."""
+        if self._lock is None:
+            self._lock = lock_session(self._folder)
+        save_session(self._folder, session, after=self.session)
 
     def _matching_composer(self) -> Composer:
         """The composer; raises BadInput where it makes other tracks than the session has."""

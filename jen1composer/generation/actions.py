@@ -201,6 +201,13 @@ class Redo(Action):
     do = 'redo'
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forget(Action):
+    """Frees room: forgets every step and every take that is not heard; it cannot be undone."""
+
+    do = 'forget'
+
+
 ACTIONS: Mapping[str, type[Action]] = types.MappingProxyType(
     {
         kind.do: kind
@@ -216,6 +223,7 @@ ACTIONS: Mapping[str, type[Action]] = types.MappingProxyType(
             Set,
             Undo,
             Redo,
+            Forget,
         )
     }
 )

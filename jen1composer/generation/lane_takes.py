@@ -26,6 +26,7 @@ from jen1composer.generation.soundness import peak, rms_db, warnings_of
 from jen1composer.tracks import SAMPLE_RATE
 
 RATES = (4_000, 384_000)
+LOST = 'lost'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,7 @@ class LaneTake:
         original: of an upload what came, [sample, channel] at `about.rate`; None else. It is the
             same array as `audio` where nothing had to be done to it.
         digests: SHA-256 of the files of `audio` and, where it is another array, of `original`.
+        lost: whether its files are missing or damaged, so that `audio` stands in for it.
     """
 
     id: str
@@ -79,6 +81,7 @@ class LaneTake:
     audio: np.ndarray = dataclasses.field(compare=False, repr=False)
     original: np.ndarray | None = dataclasses.field(compare=False, repr=False, default=None)
     digests: tuple[str, ...]
+    lost: bool = dataclasses.field(compare=False, default=False)
 
     @functools.cached_property
     def rms_db(self) -> float | None:
@@ -91,7 +94,13 @@ class LaneTake:
     @functools.cached_property
     def warnings(self) -> tuple[str, ...]:
         """What is wrong with what was made, or with what was uploaded; see `soundness`."""
-        return warnings_of(self.audio, self.about.holes)
+        return (LOST,) if self.lost else warnings_of(self.audio, self.about.holes)
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all its sound, the upload beside it too."""
+        beside = self.original if len(self.digests) > 1 else None
+        return self.audio.nbytes + (0 if beside is None else beside.nbytes)
 
     @property
     def seconds(self) -> float:
@@ -105,7 +114,15 @@ class LaneTake:
         return self.original, self.about.rate
 
     def heard(self, start: int, num_samples: int) -> np.ndarray:
-        """Equation (2): float32 [num_samples, 2] from sample `start` of the time line on."""
+        """Equation (2): float32 [num_samples, 2] from sample `start` of the time line on.
+
+        Raises BadInput where the sound is lost.
+        """
+        if self.lost:
+            raise BadInput(
+                f'take: the sound of {self.id}.npy is missing or damaged; bring the file back, or '
+                'select another take'
+            )
         first, last = self.about.start - start, self.about.start - start + len(self.audio)
         if (first, last) == (0, num_samples):
             return self.audio

@@ -33,6 +33,7 @@ TRUE_PEAK_DB = -1.0
 MIN_LUFS, MAX_LUFS = -60.0, 0.0
 BLOCK_S = 0.4
 OVERSAMPLING = 4
+LOUDEST = 1e6  # far beyond any sound; what is much larger overflows on the way
 _CLOSE_LU = 0.005
 _MOST_ROUNDS = 8
 
@@ -58,10 +59,16 @@ def mixdown(session: Session, loudness_lufs: float | None = None) -> np.ndarray:
 
 
 def mixed(piece: Piece) -> np.ndarray:
-    """Equation (1), float32 [sample, 2]; silence where no lane is audible."""
+    """Equation (1), float32 [sample, 2]; silence where no lane is audible.
+
+    Raises BadInput where a lane is not finite, or the sum is beyond LOUDEST.
+    """
     mix = np.zeros((piece.num_samples, 2), np.float32)
     for lane in audible(piece):
-        mix += lane_sound(lane, piece)
+        with np.errstate(over='ignore', invalid='ignore'):
+            mix += lane_sound(lane, piece)
+    if mix.size and not max(mix.max(), -mix.min()) <= LOUDEST:  # also where it is not a number
+        raise BadInput(f'mix: holds samples beyond {LOUDEST:g}; turn lanes down, or mute them')
     return mix
 
 

@@ -7,6 +7,7 @@ pieces p_0 .. p_n that its steps led through, and which of them is the present o
 (2) undo goes back to p_{k-1}, redo on to p_{k+1}: both give exactly the piece that was there
 (3) what changes nothing is no step
 (4) the revision grows with every action that changes something, undo and redo too
+(5) forgetting leaves the present piece alone, with what is heard of it, and no way back
 
 All of it is frozen, and takes are shared between pieces. `session_steps` says what actions do, and
 `session_folder` keeps a session on disk.
@@ -15,7 +16,7 @@ All of it is frozen, and takes are shared between pieces. `session_steps` says w
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jen1composer.errors import BadInput, require
@@ -25,6 +26,7 @@ from jen1composer.generation.words import words
 from jen1composer.tracks import SAMPLE_RATE
 
 MAX_TRACKS = 8
+GOES_ON = ('continue', 'regenerate')  # what leaves some of the sound that it begins with
 _TRACK = re.compile(r'(?!mix$)[\w-]+', re.ASCII)  # stems are files of these names
 
 
@@ -144,6 +146,42 @@ class Session:
         if not self.can_redo:
             raise BadInput('redo: nothing was undone; allowed is redo after undo')
         return dataclasses.replace(self, at=self.at + 1, revision=self.revision + 1)
+
+    def forget(self) -> 'Session':
+        """The present piece alone, with what is heard, and the uploads that are part of it.
+
+        Equation (5). It is the session itself where there is nothing else in it.
+        """
+        lanes = tuple(
+            dataclasses.replace(lane, takes=tuple(self._needed(lane))) for lane in self.piece.lanes
+        )
+        piece = dataclasses.replace(self.piece, lanes=lanes)
+        if (piece,) == self.pieces:
+            return self
+        return Session(pieces=(piece,), asked=('{}',), revision=self.revision + 1)
+
+    def _needed(self, lane: Lane) -> Iterator[LaneTake]:
+        """What is heard of a lane and, where an upload is part of that, how it came from it."""
+        if lane.current is None:
+            return
+        way = self._way_back(lane.current)
+        yield from reversed(way if way[-1].about.how == 'upload' else way[:1])
+
+    def upload_of(self, take: LaneTake) -> LaneTake | None:
+        """The upload that `take` is or has in it; None where there is none in the session."""
+        last = self._way_back(take)[-1]
+        return last if last.about.how == 'upload' and not last.lost else None
+
+    def _way_back(self, take: LaneTake) -> list[LaneTake]:
+        """`take`, what it goes on from or is partly made anew of, and so on."""
+        held = {t.id: t for piece in self.pieces for lane in piece.lanes for t in lane.takes}
+        way = [take]
+        while way[-1].about.how in GOES_ON:
+            source = held.get(way[-1].about.source or '')
+            if source is None or source in way:
+                break
+            way.append(source)
+        return way
 
     def step(self, piece: Piece, asked: str) -> 'Session':
         """The session with `piece` as the next and last one."""

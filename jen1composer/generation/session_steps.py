@@ -16,8 +16,8 @@ Of every lane, with "what is heard" the take that is current, padded with silenc
 (5) upload      the lane hears the sound from the start of the piece on, and is kept
 
 A kept lane is never made anew: (1) to (3) refuse to, in (4) what is heard of it stays and goes on.
-A take is added, never changed, so nothing that was made is lost but by undo. Both functions are
-pure: the same session, action and composition give the same session.
+A take is added, never changed, so nothing that was made is lost but by undo and forget. Both
+functions are pure: the same session, action and composition give the same session.
 """
 
 import dataclasses
@@ -31,6 +31,7 @@ from jen1composer.generation.actions import (
     Compose,
     Composed,
     Continue,
+    Forget,
     Keep,
     Mix,
     Redo,
@@ -99,6 +100,8 @@ def apply(session: Session, action: Action, composition: Composition | None = No
             return session.undo()
         case Redo():
             return session.redo()
+        case Forget():
+            return session.forget()
     asked = json.dumps(action_to_json(action), sort_keys=True)
     if isinstance(action, Composed):
         piece = _reframed(session.piece, action)

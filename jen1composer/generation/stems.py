@@ -7,7 +7,7 @@
     it, all of them are quieter by one gain, which is stated, so they still add up.
 (3) For a DAW, tempo and key are in the names: `bass_120bpm_F#m.wav`.
 (4) An uploaded sound is in `as_uploaded` too, sample for sample, where its stem is not just that:
-    of another rate or length, with a gain, or in FLAC with more than 24 bits.
+    of another rate or length, with a gain, in FLAC with more than 24 bits, or continued.
 (5) At a loudness the mix alone has another gain (`mixdown`), and does not add up.
 
 `stems.json` beside them says what they are.
@@ -65,8 +65,9 @@ def write_stems(
         name = f'{lane.track}{ending}'
         write_whole(folder / name, encode_sound(sound, SAMPLE_RATE, kind))
         stems[lane.track] = _describe(lane, piece, name) | {'audible': lane.track in heard}
-        if daw and lane.current and not _is_upload(sound, lane.current, kind):
-            stems[lane.track]['as_uploaded'] = _write_upload(folder / UPLOADS, lane)
+        upload = session.upload_of(lane.current) if lane.current else None
+        if daw and upload is not None and not _is_upload(sound, upload, kind):
+            stems[lane.track]['as_uploaded'] = _write_upload(folder / UPLOADS, lane.track, upload)
     mix = mixed(piece) * np.float32(gain)
     facts: dict[str, Any] = {'file': f'mix{ending}', 'loudness_lufs': _rounded(loudness(mix))}
     if loudness_lufs is not None:
@@ -144,9 +145,8 @@ def _describe(lane: Lane, piece: Piece, name: str) -> dict[str, Any]:
 
 
 def _is_upload(stem: np.ndarray, take: LaneTake, kind: str) -> bool:
-    """Whether a stem's file gives back all that was uploaded; True for what was not uploaded."""
-    if take.original is None:
-        return True
+    """Whether a stem's file gives back all of the upload `take`."""
+    assert take.original is not None
     if take.original.shape != stem.shape or take.about.rate != SAMPLE_RATE:
         return False
     if kind == 'flac':
@@ -154,13 +154,12 @@ def _is_upload(stem: np.ndarray, take: LaneTake, kind: str) -> bool:
     return bool(np.array_equal(stem, take.original))
 
 
-def _write_upload(folder: epath.Path, lane: Lane) -> str:
+def _write_upload(folder: epath.Path, track: str, take: LaneTake) -> str:
     """Writes the uploaded sound and returns its name, from the folder of the stems."""
-    assert lane.current is not None
-    audio, rate = lane.current.sound
+    audio, rate = take.sound
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / f'{lane.track}.wav', encode_sound(audio, rate, 'wav'))
-    return f'{UPLOADS}/{lane.track}.wav'
+    write_whole(folder / f'{track}.wav', encode_sound(audio, rate, 'wav'))
+    return f'{UPLOADS}/{track}.wav'
 
 
 def _rounded(value: float | None) -> float | None:

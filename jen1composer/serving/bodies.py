@@ -1,7 +1,10 @@
 """Bodies that come in: counted and timed while they do, so that none takes what it likes."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import IO
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
@@ -21,28 +24,42 @@ class Bodies:
 
     async def read(self, request: Request) -> bytes:
         """The body; raises HTTPException 408, 413 or 429."""
+        body = bytearray()
+        await self._receive(request, body.extend, self._max_bytes, self._max_s)
+        return bytes(body)
+
+    @contextlib.asynccontextmanager
+    async def file(self, request: Request, max_bytes: int) -> AsyncIterator[IO[bytes]]:
+        """The body in a file, for one too large for memory; raises as `read`."""
+        max_s = self._max_s * max(1.0, max_bytes / self._max_bytes)
+        with tempfile.TemporaryFile() as file:
+            await self._receive(request, file.write, max_bytes, max_s)
+            file.seek(0)
+            yield file
+
+    async def _receive(
+        self, request: Request, take: Callable[[bytes], object], max_bytes: int, max_s: float
+    ) -> None:
+        too_large = HTTPException(413, f'file: too large; allowed are {max_bytes} bytes')
         stated = request.headers.get('content-length', '0')
-        if not stated.isdigit() or int(stated) > self._max_bytes:
-            raise self._too_large()
+        if not stated.isdigit() or int(stated) > max_bytes:
+            raise too_large
         if not self._free:
             line = 'as many files are coming in as fit; try again'
             raise HTTPException(429, line, headers={'Retry-After': '1'})
         self._free -= 1
         try:
-            async with asyncio.timeout(self._max_s):
-                body = bytearray()
+            async with asyncio.timeout(max_s):
+                came = 0
                 async for part in request.stream():
-                    body += part
-                    if len(body) > self._max_bytes:
-                        raise self._too_large()
-                return bytes(body)
+                    came += len(part)
+                    if came > max_bytes:
+                        raise too_large
+                    take(part)
         except TimeoutError:
-            raise HTTPException(408, f'the file took longer than {self._max_s:g} s') from None
+            raise HTTPException(408, f'the file took longer than {max_s:g} s') from None
         finally:
             self._free += 1
-
-    def _too_large(self) -> HTTPException:
-        return HTTPException(413, f'file: too large; allowed are {self._max_bytes} bytes')
 
 
 class BoundedJson:

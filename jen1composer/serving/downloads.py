@@ -10,14 +10,13 @@ the archive says; and the session in them is looked through field by field.
 """
 
 import contextlib
-import io
 import json
 import math
 import pathlib
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -29,15 +28,14 @@ from jen1composer.generation.actions import ACTIONS, action_from_json
 from jen1composer.generation.lane_takes import LaneTake
 from jen1composer.generation.mixdown import mixdown
 from jen1composer.generation.session import Piece, Session
-from jen1composer.generation.session_folder import open_session, save_session
+from jen1composer.generation.session_folder import open_session, session_files
 from jen1composer.generation.stems import fit_full_scale, write_stems
-from jen1composer.tracks import SAMPLE_RATE
+from jen1composer.serving.limits import BESIDE_BYTES, BYTES_A_SECOND
 
 TAKE = re.compile(r'takes/([0-9a-f]{16})(\.upload)?\.npy')
 CHUNK = 1 << 20
 JSON_BYTES = 4 << 20
 MOST_FILES = 10_000
-BYTES_A_SECOND = SAMPLE_RATE * 2 * 4
 
 
 def mix(session: Session, lufs: float | None, kind: str) -> np.ndarray:
@@ -50,17 +48,17 @@ def stems_zip(session: Session, kind: str) -> Response:
     """All that `write_stems` writes, as one archive."""
     with tempfile.TemporaryDirectory() as folder:
         write_stems(folder, session, kind)
-        return _zip(pathlib.Path(folder), 'stems.zip')
+        paths = sorted(path for path in pathlib.Path(folder).rglob('*') if path.is_file())
+        files = ((path.relative_to(folder).as_posix(), path.read_bytes) for path in paths)
+        return _zip(files, 'stems.zip')
 
 
 def session_zip(session: Session) -> Response:
-    """The session's folder as one archive."""
-    with tempfile.TemporaryDirectory() as folder:
-        save_session(folder, session)
-        return _zip(pathlib.Path(folder), 'session.zip')
+    """The files of a session's folder as one archive."""
+    return _zip(session_files(session), 'session.zip')
 
 
-def open_zip(data: bytes, *, limit_s: float) -> Session:
+def open_zip(file: IO[bytes], *, limit_s: float) -> Session:
     """The session of a `session.zip`; raises BadInput for whatever else it is.
 
     `limit_s` is how many seconds its sounds may last together.
@@ -69,14 +67,15 @@ def open_zip(data: bytes, *, limit_s: float) -> Session:
         folder = pathlib.Path(name)
         (folder / 'takes').mkdir()
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                _unpack(archive, folder, room=round(limit_s * BYTES_A_SECOND) + JSON_BYTES)
+            with zipfile.ZipFile(file) as archive:
+                _unpack(archive, folder, room=round(limit_s * BYTES_A_SECOND) + BESIDE_BYTES)
             session = open_session(folder)
             _check(session)
         except BadInput as error:  # it may name the folder, which tells nobody anything
-            raise BadInput(str(error).replace(f'{name}/', '')) from error
+            raise BadInput(str(error).replace(f'{name}/', '').replace(name, 'file')) from error
         except Exception as error:  # of a hand-made file anything can come
-            raise BadInput(f'file: is no session that can be opened ({error})') from error
+            reason = str(error).replace(f'{name}/', '')
+            raise BadInput(f'file: is no session that can be opened ({reason})') from error
     return session
 
 
@@ -168,13 +167,12 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**53
 
 
-def _zip(folder: pathlib.Path, name: str) -> Response:
-    """An answer of all files in the folder, which may go when this returns; sound packs badly."""
+def _zip(files: Iterable[tuple[str, Callable[[], bytes]]], name: str) -> Response:
+    """An answer of files by their names; they are read here, one at a time. Sound packs badly."""
     file = tempfile.TemporaryFile()  # noqa: SIM115  closed when all is sent
     with zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
-        for path in sorted(folder.rglob('*')):
-            if path.is_file():
-                archive.write(path, path.relative_to(folder).as_posix())
+        for inside, data in files:
+            archive.writestr(inside, data())
     length = file.tell()
     headers = {
         'Content-Length': str(length),

@@ -20,6 +20,7 @@ from typing import Any
 
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.serving.limits import Limits
+from jen1composer.serving.lines import line_of
 from jen1composer.serving.metrics import Metrics
 from jen1composer.serving.store import JobRow, Store
 
@@ -232,7 +233,7 @@ class Jobs:
             elif flag.reason == CANCELLED:
                 self._end(job_id, 'cancelled', None)
             elif isinstance(error, BadInput | RunFailed):
-                self._end(job_id, 'failed', str(error))
+                self._end(job_id, 'failed', line_of(error))
             else:
                 logging.exception('job %s', job_id)
                 line = 'the server could not finish this; its log says why'

@@ -19,9 +19,9 @@ from starlette.exceptions import HTTPException
 
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.serving.jobs import QueueFull, Stopping
+from jen1composer.serving.lines import line_of
 from jen1composer.serving.store import Busy, NotFound
 
-LONGEST = 400  # letters of a line; what it quotes may be long
 FIELD = re.compile(r'(\w[\w .]{0,40}?)(?: \'[^\']{0,40}\')?:')
 
 
@@ -40,12 +40,10 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def problem(
     status: int, line: str, field: str | None = None, *, retry_after_s: int | None = None
 ) -> JSONResponse:
-    line = ' '.join(line.split())
-    line = line if len(line) <= LONGEST else f'{line[: LONGEST - 1]}…'
     headers = {} if retry_after_s is None else {'Retry-After': str(retry_after_s)}
     if status == 401:
         headers['WWW-Authenticate'] = 'Bearer'
-    content = {'error': line, 'field': field}
+    content = {'error': line_of(line), 'field': field}
     return JSONResponse(content, status, headers)
 
 
@@ -53,7 +51,7 @@ def explain(error: Exception) -> JSONResponse:
     """The answer to what was raised; what nobody foresaw is logged and answered with 500."""
     match error:
         case BadInput():
-            found = FIELD.match(str(error))
+            found = FIELD.match(line_of(error))
             return problem(400, str(error), found[1] if found else None)
         case NotFound():
             return problem(404, 'there is nothing of that name here')

@@ -168,7 +168,7 @@ def make_application(
         resources: of a maker, for example {'TPU': 4} or {'num_gpus': 1}.
         warm_steps: see `server.make_app`.
     """
-    bounds = limits or Limits(workers=2 * slots * replicas)
+    bounds = dataclasses.replace(limits or Limits(workers=2 * slots * replicas), slots=slots)
 
     def build() -> FastAPI:
         """The application, in the front's process."""

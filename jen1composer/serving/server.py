@@ -20,7 +20,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, RunFailed
 from jen1composer.serving import problems, server_codec, server_jobs, server_page, server_sessions
 from jen1composer.serving.bodies import Bodies, BoundedJson
 from jen1composer.serving.guard import Guard, is_loopback
@@ -29,6 +29,7 @@ from jen1composer.serving.service import Service
 from jen1composer.tracks import SAMPLE_RATE
 
 STEPS, WARM_STEPS = 50, 20
+METHODS = ('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS')
 
 
 def make_app(
@@ -84,7 +85,8 @@ def serve(
 ) -> None:
     """Runs until it is stopped; `on_start` is called when it listens.
 
-    Raises BadInput for an open address without a token, and one that cannot be listened at.
+    Raises BadInput for an open address without a token, and one that cannot be listened at, and
+    RunFailed where the first piece cannot be made.
     """
     check_address(host, token)
     config = uvicorn.Config(
@@ -100,6 +102,8 @@ def serve(
         _Server(config, service, on_start).run(sockets=[config.bind_socket()])
     except SystemExit:  # uvicorn has said why
         raise BadInput(f'--port={port}: cannot be listened at; allowed is a free port') from None
+    if service.failed is not None:
+        raise RunFailed(service.failed)
 
 
 def check_address(host: str, token: str | None) -> None:
@@ -118,6 +122,9 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service, self._on_start = service, on_start
 
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._service.failed is not None
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_start()
@@ -131,7 +138,8 @@ class _Server(uvicorn.Server):
 
 
 class Counted:
-    """Middleware that counts answers and their time, by route rather than by path."""
+    """Middleware that counts answers and their time: by route rather than by path, and by methods
+    that there are, so that what is counted is as much as there are of both."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics):
         self._app, self._metrics = app, metrics
@@ -152,15 +160,20 @@ class Counted:
             await self._app(scope, receive, noting)
         finally:
             route = getattr(scope.get('route'), 'path', 'none')
-            self._metrics.requests.labels(scope['method'], route, status).inc()
+            method = scope['method'] if scope['method'] in METHODS else 'other'
+            self._metrics.requests.labels(method, route, status).inc()
             self._metrics.request_seconds.labels(route).observe(time.monotonic() - began)
 
 
 def _warm_up(service: Service, num_steps: int) -> None:
     try:
         service.warm_up(num_steps)
-    except Exception:
-        logging.exception('the first piece failed: the server stays unready')
+    except Exception as error:
+        if service.jobs.stopping:
+            return
+        if not isinstance(error, BadInput | RunFailed):
+            logging.exception('the first piece failed')
+        service.failed = f'the first piece failed: {error}'  # which ends `serve`
 
 
 def _general(service: Service) -> APIRouter:
@@ -177,9 +190,12 @@ def _general(service: Service) -> APIRouter:
             'limits': {
                 'seconds': limits.seconds,
                 'steps': limits.steps,
+                'samplers': list(limits.samplers),
                 'prompt_letters': limits.prompt_letters,
                 'upload_bytes': limits.upload_bytes,
                 'upload_s': limits.upload_s,
+                'import_bytes': limits.import_bytes,
+                'session_s': limits.session_s,
                 'queue': limits.queue,
             },
             'defaults': {'steps': min(STEPS, limits.steps), 'seconds': service.window_s},

@@ -4,7 +4,6 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from jen1composer.errors import BadInput
 from jen1composer.serving import sound
@@ -29,13 +28,12 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
     async def encode(request: Request) -> Response:
         """The latents [frame, channel] of a sound file, as `latents` of a safetensors file."""
         data = await bodies.read(request)
-        return await run_in_threadpool(encoded, data)
+        return await service.heavy(encoded, data)
 
     def encoded(data: bytes) -> Response:
-        with service.heavy():
-            audio, rate = sound.decode(data, 'file', limit_s=limits.upload_s)
-            audio = sound.conform(audio, rate, 'file')
-            latents = codec.encode(audio[None, None])[0, 0]
+        audio, rate = sound.decode(data, 'file', limit_s=limits.upload_s)
+        audio = sound.conform(audio, rate, 'file')
+        latents = codec.encode(audio[None, None])[0, 0]
         facts = {'hop_samples': str(codec.hop_samples), 'sample_rate': str(SAMPLE_RATE)}
         facts |= {'samples': str(len(audio)), 'autoencoder': codec.fingerprint}
         body = safetensors.numpy.save({'latents': np.ascontiguousarray(latents)}, metadata=facts)
@@ -50,15 +48,14 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
     async def decode(request: Request) -> Response:
         """The sound of `latents` [frame, channel] of a safetensors file."""
         data = await bodies.read(request)
-        return await run_in_threadpool(decoded, data)
+        return await service.heavy(decoded, data)
 
     def decoded(data: bytes) -> Response:
         latents = _latents(data, codec.latent_channels)
         seconds = len(latents) * codec.hop_samples / SAMPLE_RATE
         if seconds > limits.upload_s:
             raise BadInput(f'latents: {seconds:.1f} s; allowed are up to {limits.upload_s:g} s')
-        with service.heavy():
-            audio = codec.decode(latents[None, None])[0, 0]
+        audio = codec.decode(latents[None, None])[0, 0]
         if not np.isfinite(audio).all():
             raise BadInput('latents: they decode to what is no sound; give those of sound')
         return Response(sound.encode(sound.quieter(audio), 'flac'), media_type='audio/flac')

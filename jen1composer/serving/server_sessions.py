@@ -1,6 +1,6 @@
 """Routes of sessions: begun, listed, shown, acted in, heard, taken away as files, deleted."""
 
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from jen1composer.errors import BadInput
 from jen1composer.generation.session import Session
+from jen1composer.generation.stems import encode_sound
 from jen1composer.serving import downloads, sound
 from jen1composer.serving.action_schema import actions_schema
 from jen1composer.serving.bodies import Bodies
@@ -37,6 +38,7 @@ ACTIONS = {
     'set': {'value': {'do': 'set', 'prompt': 'dark rock', 'tempo_bpm': 120, 'key': 'A minor'}},
     'undo': {'value': {'do': 'undo'}},
     'redo': {'value': {'do': 'redo'}},
+    'forget': {'value': {'do': 'forget'}},
 }
 
 
@@ -121,16 +123,15 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
     @router.post('/import', status_code=201, responses=responses(408, 413, 429), openapi_extra=FILE)
     async def bring(request: Request) -> SessionJson:
         """A new session from the file of one, see `session.zip`."""
-        data = await bodies.read(request)
-        return await run_in_threadpool(brought, data)
+        async with bodies.file(request, limits.import_bytes) as file:
+            return await service.heavy(brought, file)
 
-    def brought(data: bytes) -> SessionJson:
-        with service.heavy():
-            session = downloads.open_zip(data, limit_s=limits.session_s)
-            if session.tracks != service.tracks:
-                allowed = ', '.join(service.tracks)
-                raise BadInput(f'tracks: {", ".join(session.tracks)}; allowed are {allowed}')
-            return SessionJson(**service.describe(service.begin(session)))
+    def brought(file: IO[bytes]) -> SessionJson:
+        session = downloads.open_zip(file, limit_s=limits.session_s)
+        if session.tracks != service.tracks:
+            allowed = ', '.join(service.tracks)
+            raise BadInput(f'tracks: {", ".join(session.tracks)}; allowed are {allowed}')
+        return SessionJson(**service.describe(service.begin(session)))
 
     @router.get('/{id}', responses=responses(404))
     def show(id: Id) -> SessionJson:
@@ -170,13 +171,29 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
         """A sound file as a take of a lane, which is kept from then on."""
         await run_in_threadpool(service.store.session_row, id)  # before a file comes in for nothing
         data = await bodies.read(request)
-        return await run_in_threadpool(uploaded, id, track, name, data)
+        return await service.heavy(uploaded, id, track, name, data)
 
     def uploaded(id: str, track: str, name: str, data: bytes) -> SessionJson:
-        with service.heavy():
-            heard = sound.decode(data, 'file', limit_s=limits.upload_s)
-            service.act(id, {'do': 'upload', 'track': track, 'name': name}, upload=heard)
+        heard = sound.decode(data, 'file', limit_s=limits.upload_s)
+        service.act(id, {'do': 'upload', 'track': track, 'name': name}, upload=heard)
         return SessionJson(**service.describe(id))
+
+    @router.get(  # before the next, which would take `original` for part of an id
+        '/{id}/takes/{take}.original.wav',
+        responses=responses(404) | SOUND,
+        response_class=Response,
+    )
+    def original(id: Id, take: TakeId) -> Response:
+        """What was uploaded, sample for sample, of the take or of what it goes on from."""
+        session = service.session(id)
+        try:
+            upload = session.upload_of(session.take(take))
+        except BadInput:
+            raise NotFound from None
+        if upload is None:
+            raise NotFound
+        audio, rate = upload.sound
+        return Response(encode_sound(audio, rate, 'wav'), media_type='audio/wav', headers=FOREVER)
 
     @router.get(
         '/{id}/takes/{take}.{kind}', responses=responses(404) | SOUND, response_class=Response
@@ -187,27 +204,29 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
             found = service.session(id).take(take)
         except BadInput:
             raise NotFound from None
+        if found.lost:
+            raise NotFound
         return _sound(found.audio, kind, FOREVER)
 
     @router.get('/{id}/mix.{kind}', responses=responses(404) | SOUND, response_class=Response)
-    def mix(
+    async def mix(
         id: Id, kind: Kind, lufs: Annotated[float | None, Query(ge=-60, le=0)] = None
     ) -> Response:
         """What is heard, by the lanes' gains; `lufs` brings it to a loudness."""
-        with service.heavy():
-            return _sound(downloads.mix(service.session(id), lufs, kind), kind, NOW)
+        return await service.heavy(mixed, id, kind, lufs)
+
+    def mixed(id: str, kind: Kind, lufs: float | None) -> Response:
+        return _sound(downloads.mix(service.session(id), lufs, kind), kind, NOW)
 
     @router.get('/{id}/stems.zip', responses=responses(404) | ZIP, response_class=Response)
-    def stems(id: Id, kind: Kind = 'flac') -> Response:
+    async def stems(id: Id, kind: Kind = 'flac') -> Response:
         """All stems, aligned and of one length, with the mix: for any music program."""
-        with service.heavy():
-            return downloads.stems_zip(service.session(id), kind)
+        return await service.heavy(lambda: downloads.stems_zip(service.session(id), kind))
 
     @router.get('/{id}/session.zip', responses=responses(404) | ZIP, response_class=Response)
-    def take_away(id: Id) -> Response:
+    async def take_away(id: Id) -> Response:
         """The whole session as a file, which `import` takes."""
-        with service.heavy():
-            return downloads.session_zip(service.session(id))
+        return await service.heavy(lambda: downloads.session_zip(service.session(id)))
 
     return router
 

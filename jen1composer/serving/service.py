@@ -9,16 +9,16 @@ While a session has a job nothing else is done in it, so the session that the jo
 one that it began with.
 """
 
+import asyncio
 import collections
-import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from jen1composer.errors import BadInput
-from jen1composer.generation.actions import Compose, Upload, action_from_json
+from jen1composer.generation.actions import Compose, Composed, Set, Upload, action_from_json
 from jen1composer.generation.composer import Composer, Composition
 from jen1composer.generation.request import Request
 from jen1composer.generation.session import Session, session_to_json
@@ -27,13 +27,13 @@ from jen1composer.generation.session_steps import apply, plan
 from jen1composer.generation.soundness import warnings_of
 from jen1composer.serving import sound
 from jen1composer.serving.jobs import Flag, Jobs, Progress, QueueFull
-from jen1composer.serving.limits import Limits
+from jen1composer.serving.limits import BYTES_A_SECOND, Limits
 from jen1composer.serving.metrics import Metrics
 from jen1composer.serving.store import Busy, JobRow, Store
 from jen1composer.tracks import SAMPLE_RATE, Role
 
+T = TypeVar('T')
 STARTER_PROMPT = 'dark driving rock'
-OPEN_SESSIONS = 16  # held in memory
 LOCKS = 64
 HEAVY, HEAVY_WAIT_S = 4, 10.0
 DELETE_WAIT_S = 10.0
@@ -75,7 +75,8 @@ class Service:
         self._open: collections.OrderedDict[str, Session] = collections.OrderedDict()
         self._open_lock = threading.Lock()
         self._starter: Session | None = None
-        self._heavy = threading.BoundedSemaphore(HEAVY)
+        self.failed: str | None = None  # why it never gets ready
+        self._heavy = asyncio.Semaphore(HEAVY)
         metrics.watch('jobs_queued', 'Jobs that wait', lambda: self.jobs.num_queued)
         metrics.watch('jobs_running', 'Jobs that run', lambda: self.jobs.num_running)
 
@@ -89,13 +90,18 @@ class Service:
         spec = self.composer.spec
         return spec.window_frames * spec.hop_samples / SAMPLE_RATE
 
-    @contextlib.contextmanager
-    def heavy(self) -> Iterator[None]:
-        """Work of a request that takes memory, so much of it at a time; raises QueueFull."""
-        if not self._heavy.acquire(timeout=HEAVY_WAIT_S):
-            raise QueueFull(1)
+    async def heavy(self, work: Callable[..., T], *args: Any) -> T:
+        """`work(*args)` of a request that takes memory, so much of it at a time; raises QueueFull.
+
+        It waits here, where that holds no thread that other requests need.
+        """
         try:
-            yield
+            async with asyncio.timeout(HEAVY_WAIT_S):
+                await self._heavy.acquire()
+        except TimeoutError:
+            raise QueueFull(1) from None
+        try:
+            return await asyncio.to_thread(work, *args)
         finally:
             self._heavy.release()
 
@@ -141,7 +147,12 @@ class Service:
                 self._open.move_to_end(id)
                 return session
         with self._lock(id):
-            return self._keep_open(id, open_session(folder))
+            try:
+                session = open_session(folder, lost_ok=True)
+            except BadInput as error:  # where the folder lies is nobody's business
+                line = str(error).replace(f'{folder}/', '').replace(str(folder), 'session')
+                raise BadInput(line) from error
+            return self._keep_open(id, session)
 
     def describe(self, id: str) -> dict[str, Any]:
         """The session as clients see it."""
@@ -168,17 +179,22 @@ class Service:
             request = plan(session, action)
             if request is None:
                 after = self._trimmed(apply(session, action))
-                self._check(after)
+                if isinstance(
+                    action, Set | Composed
+                ):  # what makes no piece longer is always allowed
+                    self._check_piece(after)
+                if isinstance(action, Upload):
+                    self._check_room(after)
                 save_session(self.store.session_folder(id), after)
                 self._put(id, after)
                 return None
-            self.limits.check(request)
-            self._check_room(session)
-            self.store.forget_jobs(self.limits.keep_jobs)
+            self.limits.check(request, self.tracks)
             roles = request.roles(self.tracks)
             made = [
                 name for name, role in zip(self.tracks, roles, strict=True) if role == Role.TARGET
             ]
+            self._check_room(session, more_s=len(made) * request.seconds)
+            self.store.forget_jobs(self.limits.keep_jobs)
             return self.jobs.submit(
                 'action', dict(value), tracks=made, session=id, revision=session.revision
             )
@@ -199,7 +215,7 @@ class Service:
     def compose_once(self, value: Mapping[str, Any]) -> str:
         """Queues a piece without a session; returns the job's id. Raises BadInput."""
         request = request_from_json(value)
-        self.limits.check(request)
+        self.limits.check(request, self.tracks)
         roles = request.roles(self.tracks)
         tracks = [
             name for name, role in zip(self.tracks, roles, strict=True) if role != Role.MARGINAL
@@ -254,8 +270,10 @@ class Service:
         with self._open_lock:
             self._open[id] = session
             self._open.move_to_end(id)
-            while len(self._open) > OPEN_SESSIONS:
-                self._open.popitem(last=False)
+            held = sum(map(_num_bytes, self._open.values()))
+            while held > self.limits.open_bytes and len(self._open) > 1:
+                _, oldest = self._open.popitem(last=False)
+                held -= _num_bytes(oldest)
         return session
 
     def _trimmed(self, session: Session) -> Session:
@@ -272,16 +290,20 @@ class Service:
 
     def _check(self, session: Session) -> None:
         """Raises BadInput for a session that is larger than allowed."""
-        self.limits.check_seconds(session.piece.seconds)
-        self.limits.check_prompt(session.piece.prompt)
+        self._check_piece(session)
         self._check_room(session)
 
-    def _check_room(self, session: Session) -> None:
-        held_s = sum(seconds for _, seconds in set(_takes(session)))
+    def _check_piece(self, session: Session) -> None:
+        self.limits.check_seconds(session.piece.seconds)
+        self.limits.check_prompt(session.piece.prompt)
+
+    def _check_room(self, session: Session, more_s: float = 0.0) -> None:
+        """Raises BadInput where its takes, and `more_s` of new ones, are more than it may hold."""
+        held_s = _num_bytes(session) / BYTES_A_SECOND + more_s
         if held_s > self.limits.session_s:
             raise BadInput(
-                f'session: its takes last {held_s:.0f} s, allowed are {self.limits.session_s:g}; '
-                'begin another session'
+                f'session: with this its takes last {held_s:.0f} s, allowed are '
+                f'{self.limits.session_s:g}; forget what is not heard, or begin another session'
             )
 
 
@@ -298,9 +320,9 @@ def request_from_json(value: Mapping[str, Any]) -> Request:
     )
 
 
-def _takes(session: Session) -> Iterator[tuple[str, float]]:
-    """(id, seconds) of every take that the session holds."""
-    for piece in session.pieces:
-        for lane in piece.lanes:
-            for take in lane.takes:
-                yield take.id, take.seconds
+def _num_bytes(session: Session) -> int:
+    """Of all sound that the session holds."""
+    takes = {
+        take.id: take for piece in session.pieces for lane in piece.lanes for take in lane.takes
+    }
+    return sum(take.num_bytes for take in takes.values())

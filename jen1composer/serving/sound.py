@@ -3,7 +3,7 @@
 What comes in is bounded before it is held: the header's length is checked first, and what is read
 block by block ends at the limit whatever the header says. At most
 
-    (1)  bytes = limit_s x rate x channels x 4
+    (1)  bytes = limit_s x rate x channels x 8
 
 are held of a file, with rate <= 192,000 and channels <= 2, however small the file is.
 """
@@ -20,14 +20,18 @@ from jen1composer.tracks import SAMPLE_RATE
 KINDS = ('WAV', 'WAVEX', 'RF64', 'FLAC', 'AIFF', 'OGG', 'MP3')
 RATES = (4_000, 192_000)
 KNOWN = 'WAV, FLAC, AIFF, Ogg and MP3'
+FINE = ('PCM_32', 'DOUBLE')  # what float32 cannot hold exactly
+LOUDEST = 1000.0  # +60 dB above full scale: what is beyond is no sound
 BLOCK = 1 << 16  # samples
 
 
 def decode(data: bytes, name: str, *, limit_s: float) -> tuple[np.ndarray, int]:
-    """A sound file in memory as float32 [sample, channel] with one or two channels, and its rate.
+    """A sound file in memory as [sample, channel] with one or two channels, and its rate.
+
+    Samples are float32, or float64 where the file holds more than that can: none is changed.
 
     Raises BadInput, naming `name`, for what is no sound, is longer than `limit_s`, empty, has
-    samples that are not finite, another number of channels or an odd rate.
+    samples that are not finite or beyond LOUDEST, another number of channels or an odd rate.
     """
     try:
         with soundfile.SoundFile(_File(data)) as file:
@@ -43,6 +47,8 @@ def decode(data: bytes, name: str, *, limit_s: float) -> tuple[np.ndarray, int]:
         raise BadInput(f'{name}: holds no samples; needed is at least one')
     if not np.isfinite(audio).all():
         raise BadInput(f'{name}: holds samples that are not finite numbers; give sound')
+    if np.abs(audio).max() > LOUDEST:
+        raise BadInput(f'{name}: holds samples beyond {LOUDEST:g}; allowed are those of sound, +-1')
     return audio, rate
 
 
@@ -79,11 +85,12 @@ def _check_header(file: soundfile.SoundFile, name: str, limit_s: float) -> None:
 
 
 def _read(file: soundfile.SoundFile, name: str, limit_s: float) -> np.ndarray:
-    """All samples, float32 [sample, channel]; ends at the limit, whatever the header said."""
+    """All samples, [sample, channel]; ends at the limit, whatever the header said."""
+    dtype = 'float64' if file.subtype in FINE else 'float32'
     limit = int(limit_s * file.samplerate)
-    blocks, held = [np.zeros((0, file.channels), np.float32)], 0
+    blocks, held = [np.zeros((0, file.channels), dtype)], 0
     while held <= limit:
-        block = file.read(BLOCK, dtype='float32', always_2d=True)
+        block = file.read(BLOCK, dtype=dtype, always_2d=True)
         if not len(block):
             return np.concatenate(blocks)
         blocks.append(block)

@@ -8,7 +8,7 @@
 What is killed at any moment leaves this, whatever it was at:
 
 1. A session's folder is whole, before an action or after it: it is written aside and renamed. Files
-   come first and the row second; a folder without a row was never there, and goes.
+   come first and the row second; `store_folder` says what becomes of a folder without a row.
 2. A job ends in one transaction, after its sound is in place. Where the server was killed between
    the two, the session is not at the revision any more that the job began with: it is done.
 3. A session has one unfinished job at most; the database itself sees to that.
@@ -22,7 +22,6 @@ import fcntl
 import json
 import os
 import pathlib
-import re
 import secrets
 import shutil
 import sqlite3
@@ -32,8 +31,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jen1composer.errors import BadInput
+from jen1composer.generation.session import Session
+from jen1composer.serving import store_folder
+from jen1composer.serving.store_folder import ASIDE, DATABASE, ID, LOCK
+from jen1composer.training.files import sync_folder
 
-ID = re.compile(r'[0-9a-f]{32}')
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
   id TEXT PRIMARY KEY, prompt TEXT NOT NULL, seconds REAL NOT NULL, changed REAL NOT NULL
@@ -96,14 +98,16 @@ class JobRow:
 class Store:
     """A folder that one server uses; all methods may be called from any thread.
 
-    Raises BadInput where another server uses it.
+    Raises BadInput where another server uses it, where it holds what no server put there, and where
+    its database is damaged.
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = pathlib.Path(folder)
+        store_folder.check_ours(self.folder)
         for place in (self.folder / 'sessions', self.folder / 'jobs'):
             place.mkdir(parents=True, exist_ok=True)
-        self._lock_file = (self.folder / 'lock').open('w')
+        self._lock_file = (self.folder / LOCK).open('w')
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -111,14 +115,21 @@ class Store:
             line = f'{self.folder}: another server uses this folder; give one of its own'
             raise BadInput(line) from None
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(
-            self.folder / 'server.sqlite3', check_same_thread=False, isolation_level=None
-        )
-        self._db.row_factory = sqlite3.Row
-        for pragma in ('journal_mode = WAL', 'synchronous = FULL', 'foreign_keys = ON'):
-            self._db.execute(f'PRAGMA {pragma}')
-        self._db.executescript(SCHEMA)
-        self._sweep()
+        database = self.folder / DATABASE
+        is_new = not database.exists()
+        try:
+            self._db = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            for pragma in ('journal_mode = WAL', 'synchronous = FULL', 'foreign_keys = ON'):
+                self._db.execute(f'PRAGMA {pragma}')
+            self._db.executescript(SCHEMA)
+            self._sweep(is_new)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise BadInput(
+                f'{database}: is no database of a server ({error}); move it away, and the sessions '
+                'beside it are found again'
+            ) from error
 
     def __enter__(self) -> 'Store':
         return self
@@ -172,7 +183,10 @@ class Store:
             if job is not None:
                 raise Busy(job)
             self._db.execute('DELETE FROM sessions WHERE id = ?', (session,))
-        shutil.rmtree(folder, ignore_errors=True)
+            aside = folder.with_suffix(ASIDE)
+            if folder.exists():
+                folder.replace(aside)  # so that it is not taken for one whose row was lost
+        shutil.rmtree(aside, ignore_errors=True)
 
     # Jobs
 
@@ -243,7 +257,7 @@ class Store:
     ) -> None:
         """The result of a job without a session, all of it at once, and that it is done."""
         folder = self.job_folder(job)
-        aside = folder.with_suffix('.aside')
+        aside = folder.with_suffix(ASIDE)
         for place in (aside, folder):  # of an attempt that was killed
             shutil.rmtree(place, ignore_errors=True)
         aside.mkdir()
@@ -252,7 +266,9 @@ class Store:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+        sync_folder(aside)
         aside.replace(folder)
+        sync_folder(folder.parent)
         self._update(job, "state = 'done', warnings = ?", json.dumps(dict(warnings or {})))
 
     def forget_jobs(self, keep: int) -> None:
@@ -293,12 +309,15 @@ class Store:
         with self._transaction():
             self._db.execute(f'UPDATE jobs SET {change} WHERE id = ?', (*values, job))
 
-    def _sweep(self) -> None:
-        """Removes folders that no row knows, of what was killed halfway."""
-        for kind in ('sessions', 'jobs'):
-            with self._lock:
-                rows = self._db.execute(f'SELECT id FROM {kind}').fetchall()
-            known = {row['id'] for row in rows}
-            for place in (self.folder / kind).iterdir():
-                if place.name not in known:
-                    shutil.rmtree(place, ignore_errors=True)
+    def _sweep(self, is_new: bool) -> None:
+        """Puts in order what was killed halfway, see `store_folder`."""
+
+        def adopt(session: str, found: Session) -> None:
+            self.put_session(session, found.piece.prompt, found.piece.seconds)
+
+        known = {
+            kind: {row['id'] for row in self._db.execute(f'SELECT id FROM {kind}')}
+            for kind in ('sessions', 'jobs')
+        }
+        store_folder.sweep_sessions(self.folder, known['sessions'], adopt, is_new=is_new)
+        store_folder.sweep_jobs(self.folder, known['jobs'], is_new=is_new)

@@ -15,14 +15,31 @@ def in_bucket(path: epath.PathLike) -> bool:
 
 
 def write_whole(path: epath.PathLike, data: bytes) -> None:
-    """Replaces `path` by `data`; killed at any moment, it holds the old or the new whole."""
+    """Replaces `path` by `data`; killed at any moment, it holds the old or the new whole.
+
+    So it does where power is cut too; that the new one stays needs `sync_folder`.
+    """
     path = epath.Path(path)
     if in_bucket(path):
         path.write_bytes(data)
         return
     aside = path.with_name(f'{path.name}.{os.getpid()}.aside')
-    aside.write_bytes(data)
+    with aside.open('wb') as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     aside.replace(path)
+
+
+def sync_folder(path: epath.PathLike) -> None:
+    """Returns when the names in a folder are on the disk: what was renamed in it, or begun."""
+    if in_bucket(path):
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class Lines:

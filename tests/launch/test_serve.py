@@ -88,6 +88,12 @@ def test_it_serves_the_music_that_the_composer_makes(model, tmp_path):
         (['--model=x', '--host=0.0.0.0'], '--host=0.0.0.0: needs --token_file'),
         (['--model=x', '--token_file=nowhere'], '--token_file=nowhere: cannot be read'),
         (['--model=x', '--port=0'], '--port'),
+        (['--model=x', '--slots=1'], '--slots'),
+        (['--model=x', '--samplers=dpmpp_2m,x'], '--samplers=dpmpp_2m,x: allowed are ddpm'),
+        (['--model=x', '--seconds=nan'], '--seconds=nan: allowed are 0.01 to 600 seconds'),
+        (['--model=x', '--seconds=-1'], '--seconds=-1: allowed are'),
+        (['--model=x', '--job_s=-5'], '--job_s=-5: allowed are'),
+        (['--model=x', '--grace_s=nan'], '--grace_s=nan: allowed are'),
         ([], '--model'),
     ],
 )
@@ -129,3 +135,16 @@ def test_a_port_that_is_taken_is_said_so(model, tmp_path):
     assert ran.returncode == 2, ran.stderr
     assert ran.stderr.splitlines()[-1].startswith(f'error: --port={port}: ')
     assert 'Traceback' not in ran.stderr
+
+
+def test_a_piece_is_a_window_or_longer(model, tmp_path):
+    ran = subprocess.run(
+        command(f'--model={model}', f'--sessions={tmp_path}', '--seconds=0.01'),
+        cwd=ROOT,
+        env={**os.environ, 'JAX_PLATFORMS': 'cpu'},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 2
+    assert '--seconds=0.01: allowed are 0.012 to 600 seconds' in ran.stderr

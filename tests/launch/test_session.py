@@ -13,6 +13,7 @@ from jen1composer.errors import BadInput
 from jen1composer.generation.actions import (
     Compose,
     Continue,
+    Forget,
     Keep,
     Mix,
     Redo,
@@ -77,6 +78,7 @@ def run(*flags):
         ('seconds:8', [Set(seconds=8)]),
         ('undo', [Undo()]),
         ('redo', [Redo()]),
+        ('forget', [Forget()]),
         (' {"do": "keep", "track": "bass"}', [Keep(track='bass')]),
     ],
 )

@@ -13,6 +13,7 @@ from jen1composer.generation.actions import (
     ACTIONS,
     Compose,
     Continue,
+    Forget,
     Keep,
     Mix,
     Redo,
@@ -67,6 +68,7 @@ ANY = st.one_of(
     ),
     st.builds(Undo),
     st.builds(Redo),
+    st.builds(Forget),
 )
 
 

@@ -14,6 +14,7 @@ from jen1composer.generation.mixdown import (
     true_peak_db,
 )
 from jen1composer.generation.session import Session
+from jen1composer.generation.stems import write_stems
 from jen1composer.tracks import TRACKS
 from tests.jen1composer.fake_composer import compose, do
 from tests.jen1composer.tiny_codec import sound
@@ -142,3 +143,18 @@ def test_what_is_no_number_is_refused():
     assert np.isfinite(mixdown(do(mixed, Mix(track='drums', muted=True)))).all()
     with pytest.raises(BadInput, match=r'loudness_lufs: 3; allowed are -60 to 0'):
         mixdown(session(), 3)
+
+
+@pytest.mark.parametrize('gain_db', [0, 24])
+def test_what_overflows_is_refused_rather_than_mixed(gain_db, tmp_path):
+    session = Session.new(TRACKS, seconds=0.1)
+    for track in TRACKS[:2]:
+        loud = np.full((4800, 2), 3e38 if gain_db == 0 else 2e37, np.float32)
+        session = do(session, Upload(track=track, audio=loud), Mix(track=track, gain_db=gain_db))
+    for made in (
+        lambda: mixdown(session),
+        lambda: mixdown(session, -14),
+        lambda: write_stems(tmp_path, session),
+    ):
+        with pytest.raises(BadInput, match='mix: holds samples beyond'):
+            made()

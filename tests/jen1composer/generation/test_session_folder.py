@@ -1,6 +1,7 @@
 """A session on disk: opened as it was saved, and damage refused by the name of the file."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 from jen1composer.errors import BadInput
 from jen1composer.generation.actions import Compose, Mix, Regenerate, Set, Undo, Upload
+from jen1composer.generation.mixdown import mixdown
 from jen1composer.generation.session import Session
-from jen1composer.generation.session_folder import open_session, save_session
+from jen1composer.generation.session_folder import lock_session, open_session, save_session
 from jen1composer.generation.session_steps import apply, plan
 from jen1composer.tracks import TRACKS
 from tests.jen1composer.fake_composer import compose, do
@@ -218,3 +220,57 @@ def test_a_session_whose_saving_is_killed_is_whole(tmp_path):
         revisions.append(open_session(tmp_path).revision)
     assert revisions == sorted(revisions)
     assert revisions[-1] > 0
+
+
+def test_what_is_saved_is_on_the_disk_before_it_is_said_to_be(tmp_path, monkeypatch):
+    """Sounds before `session.json`, and the names of both: a cut of power leaves no empty files."""
+    synced, sync = [], os.fsync
+
+    def note(file):
+        synced.append(os.fstat(file).st_ino)
+        sync(file)
+
+    monkeypatch.setattr(os, 'fsync', note)
+    folder = tmp_path / 'new'
+    save_session(folder, do(Session.new(TRACKS, seconds=0.02), Compose()))
+    takes = [path.stat().st_ino for path in (folder / 'takes').iterdir()]
+    rest = [(folder / 'takes').stat(), (folder / 'session.json').stat(), folder.stat()]
+    assert sorted(synced[1 : 1 + len(takes)]) == sorted(takes)
+    assert [synced[0], *synced[1 + len(takes) :]] == [
+        tmp_path.stat().st_ino,
+        *(found.st_ino for found in rest),
+    ]
+
+
+def test_a_second_writer_is_refused_and_what_another_changed_stays(tmp_path):
+    first = do(Session.new(TRACKS, seconds=0.02), Compose())
+    lock = lock_session(tmp_path)
+    with pytest.raises(BadInput, match='another process works on this session'):
+        lock_session(tmp_path)
+    save_session(tmp_path, first)
+    lock.close()
+    with lock_session(tmp_path):
+        second = do(first, Set(prompt='rock'))
+        save_session(tmp_path, second, after=first)
+        with pytest.raises(BadInput, match='was changed meanwhile, to revision 2 from 1'):
+            save_session(tmp_path, do(first, Compose(seed=2)), after=first)
+        assert open_session(tmp_path) == second
+
+
+def test_a_lost_take_of_an_old_step_closes_no_piece(tmp_path):
+    session = do(new(), Compose(seed=1), Compose(seed=2))
+    save_session(tmp_path, session)
+    old = session.piece.lanes[0].takes[0]
+    path = tmp_path / 'takes' / f'{old.id}.npy'
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    opened = open_session(tmp_path, lost_ok=True)
+    assert opened == session
+    assert opened.piece.lanes[0].takes[0].warnings == ('lost',)
+    np.testing.assert_array_equal(mixdown(opened), mixdown(session))
+    with pytest.raises(BadInput, match=f'the sound of {old.id}.npy is missing or damaged'):
+        mixdown(opened.undo())
+    save_session(tmp_path, opened)
+    assert path.read_bytes() == data[:-1]  # who finds the file again has it again
+    path.write_bytes(data)
+    assert sounds(open_session(tmp_path)) == sounds(session)

@@ -1,5 +1,6 @@
 """What a session's actions do, whatever the composer: laws over any sequence of them."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from jen1composer.generation.actions import (
     Compose,
     Composed,
     Continue,
+    Forget,
     Keep,
     Mix,
     Redo,
@@ -304,3 +306,27 @@ def test_a_composition_of_another_request_is_no_take():
         apply(new(), Compose())
     with pytest.raises(ValueError, match='just where the plan is a request'):
         apply(new(), Keep(track='bass'), do)
+
+
+@settings(max_examples=50, deadline=None)
+@given(actions=st.lists(ACTION, max_size=8))
+def test_to_forget_leaves_what_is_heard_and_no_more(actions):
+    session = new()
+    for action in actions:
+        session, _ = tried(session, action)
+    after = do(session, Forget())
+    assert len(after.pieces) == 1
+    assert (after == session) == (after.revision == session.revision)
+    for before, lane in zip(session.piece.lanes, after.piece.lanes, strict=True):
+        assert lane == dataclasses.replace(before, takes=lane.takes)
+        assert lane.takes[-1:] == ((before.current,) if before.current else ())
+        if len(lane.takes) > 1:
+            assert lane.takes[0].about.how == 'upload'
+    assert do(after, Forget()) == after
+
+
+def test_the_upload_that_a_take_goes_on_from_is_not_forgotten():
+    upload = Upload(track='bass', audio=sound(N, 2), rate=48000)
+    session = do(new(), upload, Continue(seconds=0.01), Continue(seconds=0.01), Forget())
+    first, *_, last = session.piece.lane('bass').takes
+    assert (first.about.how, session.upload_of(last)) == ('upload', first)

@@ -1,12 +1,20 @@
 """Who may speak to the server, how much it takes on, and when it is ready."""
 
 import threading
+import time
 
+import numpy as np
 import pytest
+from fastapi import Response
 
-from jen1composer.errors import BadInput
-from jen1composer.serving import server
+from jen1composer.errors import BadInput, RunFailed
+from jen1composer.generation.session import Session
+from jen1composer.serving import downloads, server
+from jen1composer.serving.jobs import Flag
 from jen1composer.serving.limits import Limits
+from jen1composer.serving.service import Service
+from jen1composer.serving.store import Store
+from tests.jen1composer.serving import malformed
 from tests.jen1composer.serving.tiny_service import http, noise
 
 TOKEN = 'a token of some length'
@@ -32,6 +40,14 @@ def test_a_token_is_needed(guarded, path):
         assert answer.status_code == 401, wrong
         assert answer.headers['WWW-Authenticate'] == 'Bearer'
     assert guarded.get(path, headers={'Authorization': f'Bearer {TOKEN}'}).status_code == 200
+
+
+def test_invented_methods_and_paths_are_counted_as_one(guarded):
+    for number in range(20):
+        assert guarded.request(f'MADE{number}', f'/nothing/{number}').status_code == 401
+    text = guarded.get('/metrics', headers={'Authorization': f'Bearer {TOKEN}'}).text
+    assert 'MADE' not in text
+    assert 'method="other",route="none",status="401"} 20.0' in text
 
 
 @pytest.mark.parametrize('path', ['/healthz', '/readyz'])
@@ -65,6 +81,9 @@ def test_a_browser_gets_a_cookie_for_the_token(guarded):
         ({'Host': 'localhost:1', 'Origin': 'http://localhost:1'}, 200),
         ({'Host': 'localhost:1', 'Origin': 'http://localhost:2'}, 403),
         ({'Origin': 'https://music.example'}, 403),
+        ({'Host': 'localhost:1', 'Origin': 'http://localhost:1.music.example'}, 403),
+        ({'Host': 'localhost:1', 'Origin': 'http://evil-localhost:1'}, 403),
+        ({'Host': 'localhost', 'Origin': 'http://localhost.music.example'}, 403),
         ({'Origin': 'null'}, 403),
     ],
 )
@@ -157,19 +176,132 @@ def test_the_oldest_steps_of_a_session_go(tmp_path, composer):
 
 
 def test_there_is_room_for_so_many_sessions_of_such_length(tmp_path, composer):
-    limits = Limits(sessions=2, session_s=5.0, seconds=10)
+    limits = Limits(sessions=2, session_s=8.0, seconds=10)
     with http(tmp_path, composer, noise(), limits=limits) as client:
         session = client.post('/api/sessions', json={'seconds': 1}).json()['id']
-        for number in range(2):  # four takes of a second each, then eight
-            action = {'do': 'compose', 'seed': number}
-            answer = client.post(f'/api/sessions/{session}/actions', json=action)
-            assert answer.status_code == 202
+
+        def act(**action):
+            return client.post(f'/api/sessions/{session}/actions', json=action)
+
+        def compose(seed):
+            answer = act(do='compose', seed=seed)
             while client.get(f'/api/sessions/{session}').json()['job']:
                 pass
-        answer = client.post(f'/api/sessions/{session}/actions', json={'do': 'compose', 'seed': 3})
-        assert (answer.status_code, answer.json()['field']) == (400, 'session')
+            return answer
+
+        assert [compose(seed).status_code for seed in range(2)] == [202] * 2  # of four seconds each
+        full = compose(3)
+        assert (full.status_code, full.json()['field']) == (400, 'session')
+        upload = client.post(
+            f'/api/sessions/{session}/uploads?track=bass', content=malformed.sound('wav')
+        )
+        assert (upload.status_code, upload.json()['field']) == (400, 'session')
+        for action in (
+            {'do': 'mix', 'track': 'bass', 'muted': True},
+            {'do': 'keep', 'track': 'bass', 'kept': True},
+            {'do': 'set', 'prompt': 'new'},
+            {'do': 'undo'},
+            {'do': 'redo'},
+            {'do': 'forget'},
+        ):
+            assert act(**action).status_code == 200, action
+        assert compose(4).status_code == 202  # three more fit again: bass is kept
         assert client.post('/api/sessions').status_code == 201
         answer = client.post('/api/sessions')
         assert (answer.status_code, answer.json()['field']) == (400, 'sessions')
         client.delete(f'/api/sessions/{session}')
         assert client.post('/api/sessions').status_code == 201
+
+
+def test_an_upload_of_a_high_rate_takes_the_room_of_its_bytes(tmp_path, composer):
+    with http(tmp_path, composer, noise(), limits=Limits(session_s=4.0)) as client:
+        session = client.post('/api/sessions').json()['id']
+        path = f'/api/sessions/{session}/uploads?track=bass'
+        answer = client.post(path, content=malformed.sound('wav', rate=192_000, seconds=1.0))
+        assert (answer.status_code, answer.json()['field']) == (400, 'session')
+        answer = client.post(path, content=malformed.sound('wav', rate=48_000, seconds=1.0))
+        assert answer.status_code == 200
+
+
+def test_where_the_first_piece_fails_the_server_ends_and_says_why(tmp_path, composer):
+    with Store(tmp_path) as store:
+        compose = noise(error=RunFailed('samples are not finite'))
+        service = Service(composer=composer, compose=compose, store=store, limits=Limits())
+        app = server.make_app(service, warm_steps=1)
+        with pytest.raises(RunFailed, match='the first piece failed: samples are not finite'):
+            server.serve(app, service, host='127.0.0.1', port=0, token=None)
+
+
+def test_sessions_stay_in_memory_by_their_bytes(tmp_path, composer):
+    with Store(tmp_path) as store:
+        second = 48_000 * 2 * 4  # bytes
+        limits = Limits(open_bytes=5 * second)
+        service = Service(composer=composer, compose=noise(), store=store, limits=limits)
+        sound = np.zeros((2 * 48_000, 2), np.float32), 48_000
+        ids = []
+        for _ in range(4):  # of two seconds each: two fit
+            ids.append(service.begin(Session.new(service.tracks)))
+            service.act(ids[-1], {'do': 'upload', 'track': 'bass'}, upload=sound)
+        assert list(service._open) == ids[2:]
+        assert service.session(ids[0]).piece.lane('bass').current is not None
+        assert list(service._open) == [ids[3], ids[0]]
+
+
+def test_downloads_that_wait_hold_up_nobody_else(tmp_path, composer, monkeypatch):
+    """As many as there are threads ask for stems, and four at a time are made: others go by."""
+    go_on = threading.Event()
+    monkeypatch.setattr(downloads, 'stems_zip', lambda *_: go_on.wait(30) and Response())
+    with http(tmp_path, composer, noise()) as client:
+        session = client.post('/api/sessions').json()['id']
+        statuses = []
+
+        def ask():
+            statuses.append(client.get(f'/api/sessions/{session}/stems.zip').status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(50)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert client.get(f'/api/sessions/{session}').status_code == 200
+        assert time.monotonic() - began < 3
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        assert statuses == [200] * 50
+
+
+@pytest.mark.parametrize(
+    ('fields', 'field'),
+    [
+        ({'sampler': 'nobody'}, 'sampler'),
+        ({'sampler': 'ddim'}, 'sampler'),  # one that is there, and would be compiled
+        ({'given_guidance': 2.0}, 'guidance'),
+    ],
+)
+def test_what_the_server_does_not_offer_is_refused_at_once(tmp_path, composer, fields, field):
+    limits = Limits(slots=2)
+    with http(tmp_path, composer, noise(), limits=limits) as client:
+        assert client.get('/api/about').json()['limits']['samplers'] == ['dpmpp_2m']
+        session = client.post('/api/sessions', json={'starter': True}).json()['id']
+        action = {'do': 'regenerate', 'track': 'bass', **fields}
+        answer = client.post(f'/api/sessions/{session}/actions', json=action)
+        assert (answer.status_code, answer.json()['field']) == (400, field)
+        del action[next(iter(fields))]
+        assert client.post(f'/api/sessions/{session}/actions', json=action).status_code == 202
+
+
+def test_a_job_killed_between_its_files_and_its_row_is_not_done_twice(tmp_path, composer):
+    compose = noise()
+    with Store(tmp_path) as store:
+        service = Service(composer=composer, compose=compose, store=store, limits=Limits())
+        id = service.begin(Session.new(service.tracks))
+        job = service.act(id, {'do': 'compose', 'seed': 1})
+        assert job is not None
+        begun = store.begin_job(job)
+        service._run(begun, Flag(60), lambda share, left_s: None)
+        done = service.session(id)
+        store.requeue_job(job)  # as if its row had not been written
+        service._run(store.begin_job(job), Flag(60), lambda share, left_s: None)
+        assert service.session(id) == done
+        assert (compose.calls, store.job(job).state) == (1, 'done')
