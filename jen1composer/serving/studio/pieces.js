@@ -1,8 +1,10 @@
 // The menu of pieces: new ones, files of them, and all that the server holds, to open or to delete.
 
-import { $, $$ } from './dom.js';
+import { $ } from './dom.js';
 import * as api from './api.js';
 import { short } from './words.js';
+
+const FORGET = 'Forget unused takes…';
 
 export class Pieces {
   #menu = $('#piece-menu');
@@ -15,9 +17,20 @@ export class Pieces {
       empty: () => studio.begin({}),
       open: () => $('#session-file').click(),
     };
-    for (const button of $$('[data-do]', this.#menu)) {
-      button.addEventListener('click', () => this.#chosen(does[button.dataset.do]));
+    for (const [name, work] of Object.entries(does)) {
+      const button = $(`[data-do=${name}]`, this.#menu);
+      button.addEventListener('click', () => this.#chosen(work));
     }
+    const forget = $('[data-do=forget]', this.#menu);
+    forget.addEventListener('click', () => this.#forget(forget));
+    forget.addEventListener('blur', () => {
+      forget.classList.remove('asked');
+      forget.textContent = FORGET;
+    });
+    studio.subscribe(({ session, job }) => {
+      const isMore = session?.can_undo || session?.lanes.some(({ takes }) => takes.length > 1);
+      forget.disabled = Boolean(job) || !isMore;
+    });
     this.#menu.addEventListener('toggle', () => this.#menu.open && this.#show());
     $('#session-file').addEventListener('change', (event) => {
       const [file] = event.target.files;
@@ -76,6 +89,13 @@ export class Pieces {
     });
     row.replaceChildren(question, yes, no);
     no.focus();
+  }
+
+  /** Nor can forgetting: only a second press on the same button means it. */
+  #forget(button) {
+    const isAsked = button.classList.toggle('asked');
+    button.textContent = isAsked ? 'Forget them, and all undo?' : FORGET;
+    if (!isAsked) this.#chosen(() => this.studio.act({ do: 'forget' }, 'top'));
   }
 
   async #delete(row, session) {

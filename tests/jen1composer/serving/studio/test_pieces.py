@@ -61,6 +61,29 @@ def test_a_window_that_is_looked_at_again_shows_what_another_did(studio, server)
     assert studio.take('drums') == other.take('drums')
 
 
+def test_takes_that_are_not_heard_are_forgotten_when_it_is_meant(studio, server):
+    page = studio.page
+    forget, menu = page.locator('[data-do=forget]'), page.locator('#piece-menu summary')
+    server.client.done(studio.id, do='compose', seed=7, steps=2)
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    takes = studio.in_lane('bass', '.takes option')
+    expect(takes).to_have_count(2)
+    heard = [studio.take(track) for track in TRACKS]
+    menu.click()
+    forget.click()
+    expect(forget).to_have_text('Forget them, and all undo?')
+    page.keyboard.press('Tab')
+    expect(forget).to_have_text('Forget unused takes…')  # it was not meant
+    expect(takes).to_have_count(2)
+    forget.click()
+    forget.click()
+    expect(takes).to_have_count(1)
+    assert [studio.take(track) for track in TRACKS] == heard
+    expect(page.locator('#undo')).to_be_disabled()
+    menu.click()
+    expect(forget).to_be_disabled()  # there is nothing left to forget
+
+
 def test_all_pieces_are_listed_and_can_be_deleted(studio, server):
     page, client = studio.page, server.client
     ids = [client.begin(prompt=f'piece {i}')['id'] for i in range(9)]
