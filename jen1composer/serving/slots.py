@@ -193,7 +193,9 @@ def _seated(seats: Sequence[Seat | None]) -> Seated:
         if seat.without is not None:
             dropped[k, seat.without] = True
     texts = [
-        dataclasses.replace(row.text, use_prompt=row.text.use_prompt & ~seat.without_prompt)
+        dataclasses.replace(
+            row.text, use_prompt=row.text.use_prompt & np.bool(not seat.without_prompt)
+        )
         for seat, row in zip(filled, rows, strict=True)
     ]
     return Seated(

@@ -340,7 +340,7 @@ def test_what_is_computed_again_is_the_same(remat):
     assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, weights)  # names and all
     kept, found = gradient(config)(weights), gradient(again)(weights)
     for true, leaf in zip(jax.tree.leaves(kept), jax.tree.leaves(found), strict=True):
-        assert np.linalg.norm(leaf - true) <= 1e-6 * np.linalg.norm(true)
+        assert np.linalg.norm(leaf - true) <= 3e-6 * np.linalg.norm(true)
 
 
 def test_more_is_computed_again_the_less_is_kept():

@@ -34,8 +34,10 @@ def test_sigterm_is_noted_as_often_as_it_comes():
     assert stop.received == signal.SIGTERM
 
 
-def test_a_second_interrupt_does_what_it_did_before():
-    before = signal.getsignal(signal.SIGINT)
+def test_a_second_interrupt_does_what_it_did_before(request):
+    before = signal.default_int_handler
+    at_first = signal.signal(signal.SIGINT, before)  # a shell has it ignored in the background
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, at_first))
     with Signals() as stop:
         send(signal.SIGINT)
         assert stop.received == signal.SIGINT
