@@ -179,9 +179,7 @@ class Service:
             request = plan(session, action)
             if request is None:
                 after = self._trimmed(apply(session, action))
-                if isinstance(
-                    action, Set | Composed
-                ):  # what makes no piece longer is always allowed
+                if isinstance(action, Set | Composed):  # others make no piece longer
                     self._check_piece(after)
                 if isinstance(action, Upload):
                     self._check_room(after)

@@ -72,9 +72,7 @@ class LoopConfig:
 
     # batches
     prefetch: bool = True  # one batch is placed on the devices while a step runs
-    synthetic_batches: bool = (
-        False  # the first one again and again, to time steps; nothing is saved
-    )
+    synthetic_batches: bool = False  # the first one again and again, to time steps; unsaved
 
     # what is written down
     writers: tuple[str, ...] = ()  # beside metrics.jsonl: tensorboard, wandb
