@@ -6,6 +6,7 @@ import safetensors.numpy
 from fastapi import APIRouter, Request, Response
 
 from jen1composer.errors import BadInput
+from jen1composer.generation.stems import encode_sound, fit_full_scale
 from jen1composer.serving import sound
 from jen1composer.serving.bodies import Bodies
 from jen1composer.serving.problems import responses
@@ -58,7 +59,9 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
         audio = codec.decode(latents[None, None])[0, 0]
         if not np.isfinite(audio).all():
             raise BadInput('latents: they decode to what is no sound; give those of sound')
-        return Response(sound.encode(sound.quieter(audio), 'flac'), media_type='audio/flac')
+        return Response(
+            encode_sound(fit_full_scale(audio)[0], SAMPLE_RATE, 'flac'), media_type='audio/flac'
+        )
 
     return router
 

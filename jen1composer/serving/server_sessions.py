@@ -19,6 +19,7 @@ from jen1composer.serving.server_codec import FILE
 from jen1composer.serving.server_jobs import Id, Queued
 from jen1composer.serving.service import Service
 from jen1composer.serving.store import NotFound
+from jen1composer.tracks import SAMPLE_RATE
 
 TakeId = Annotated[str, Path(pattern='^[0-9a-f]{8,64}$')]
 Kind = Literal['flac', 'wav']
@@ -232,4 +233,6 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
 
 
 def _sound(audio: Any, kind: str, headers: dict[str, str]) -> Response:
-    return Response(sound.encode(audio, kind), media_type=f'audio/{kind}', headers=headers)
+    return Response(
+        encode_sound(audio, SAMPLE_RATE, kind), media_type=f'audio/{kind}', headers=headers
+    )

@@ -25,7 +25,7 @@ from jen1composer.generation.session import Session, session_to_json
 from jen1composer.generation.session_folder import open_session, save_session
 from jen1composer.generation.session_steps import apply, plan
 from jen1composer.generation.soundness import warnings_of
-from jen1composer.serving import sound
+from jen1composer.generation.stems import encode_sound, fit_full_scale
 from jen1composer.serving.jobs import Flag, Jobs, Progress, QueueFull
 from jen1composer.serving.limits import BYTES_A_SECOND, Limits
 from jen1composer.serving.metrics import Metrics
@@ -228,8 +228,11 @@ class Service:
             composition = self._made(request, flag, progress)
             takes = composition.takes
             sounds = {name: take.audio for name, take in takes.items()}
-            sounds['mix'] = sound.quieter(composition.mix)
-            files = {f'{name}.flac': sound.encode(audio, 'flac') for name, audio in sounds.items()}
+            sounds['mix'] = fit_full_scale(composition.mix)[0]
+            files = {
+                f'{name}.flac': encode_sound(audio, SAMPLE_RATE, 'flac')
+                for name, audio in sounds.items()
+            }
             warnings = {name: warnings_of(take.audio, take.holes) for name, take in takes.items()}
             said = {name: words for name, words in warnings.items() if words}
             self.store.put_files(job.id, files, said)

@@ -1,6 +1,6 @@
-"""Sound that comes in and goes out of the server.
+"""Sound that comes in to the server.
 
-What comes in is bounded before it is held: the header's length is checked first, and what is read
+It is bounded before it is held: the header's length is checked first, and what is read
 block by block ends at the limit whatever the header says. At most
 
     (1)  bytes = limit_s x rate x channels x 8
@@ -96,20 +96,3 @@ def _read(file: soundfile.SoundFile, name: str, limit_s: float) -> np.ndarray:
         blocks.append(block)
         held += len(block)
     raise BadInput(f'{name}: longer than {limit_s:g} s; allowed are up to {limit_s:g} s')
-
-
-def encode(audio: np.ndarray, kind: str) -> bytes:
-    """[sample, 2] at 48 kHz as a file: `wav` holds it exactly, `flac` 24 bits up to full scale."""
-    buffer = io.BytesIO()
-    if kind == 'wav':
-        soundfile.write(buffer, audio, SAMPLE_RATE, format='WAV', subtype='FLOAT')
-    else:
-        sound = np.clip(audio, -1, 1)
-        soundfile.write(buffer, sound, SAMPLE_RATE, format='FLAC', subtype='PCM_24')
-    return buffer.getvalue()
-
-
-def quieter(audio: np.ndarray) -> np.ndarray:
-    """`audio`, or what of it fits just below full scale where it does not."""
-    peak = float(np.abs(audio).max())
-    return audio if peak <= 1 else audio * np.float32(0.99 / peak)
