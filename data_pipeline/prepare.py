@@ -76,6 +76,7 @@ def prepare(
     *,
     how: Preparation = Preparation(),  # frozen
     num_songs: int | None = None,
+    only: Sequence[str] = (),
     run: Run = one_by_one,
 ) -> Prepared:
     """Fills `folder` from `source` and opens it.
@@ -85,20 +86,37 @@ def prepare(
         folder: made if need be; if it holds songs, they must be of the same source.
         how: see `Preparation`.
         num_songs: how many; all by default.
+        only: ids of the songs to prepare; all by default. Each is in the split that it has among
+            all that the source lists, so what is held out of the whole stays held out.
         run: does the work.
 
-    Raises BadInput for a folder of other origin, for a source without songs and for too many broken
-    ones.
+    Raises BadInput for a folder of other origin, for a source without songs, for an unknown one in
+    `only` and for too many broken ones.
     """
     folder = epath.Path(folder)
     _check_folder(folder, source)
     entries = source.entries(num_songs)
     if not entries:
         raise BadInput(f'--source={source.name}: no songs; needed is at least one')
+    if only:
+        entries = _only(entries, only, how.held_out)
+        how = dataclasses.replace(how, held_out=0.0)  # their splits are named now
     open_folder(folder)
     with alone_in(folder):
         write_json(folder / ORIGIN, _origin(source))
         return _prepare(source, folder, entries, how, run)
+
+
+def _only(entries: Sequence[Entry], ids: Sequence[str], held_out: float) -> list[Entry]:
+    """The entries of `ids`, each with the split that it has among all."""
+    for one in ids:
+        if one not in {entry.id for entry in entries}:
+            first = ', '.join(entry.id for entry in entries[:3])
+            raise BadInput(f'--only={one}: no such song; allowed are ids such as {first}')
+    splits = split_songs(entries, held_out)
+    return [
+        dataclasses.replace(entry, split=splits[entry.id]) for entry in entries if entry.id in ids
+    ]
 
 
 def _prepare(

@@ -23,6 +23,7 @@ _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Workdir of train_composer
 _OUT = flags.DEFINE_string('out', None, 'Folder to write: a new one, or an export to replace.')
 _EMBED = flags.DEFINE_bool('embed_text_encoder', False, 'Its weights and program are in it too.')
 _VARIANTS = flags.DEFINE_list('variants', [], 'Smaller weights as well: bfloat16, int8.')
+_FLOAT32 = flags.DEFINE_bool('float32', True, 'The weights as they are; else --variants alone.')
 _SAVEDMODEL = flags.DEFINE_bool('savedmodel', False, 'A TensorFlow SavedModel as well.')
 _NAME = flags.DEFINE_string('name', 'JEN-1 Composer', 'What the card calls it.')
 _LICENCE = flags.DEFINE_string('licence', 'not stated', 'Of the weights, which the data decide.')
@@ -56,6 +57,8 @@ def main(argv: list[str]) -> None:
     check_out(out)
     for form in _VARIANTS.value:
         require(form in FORMATS[1:], '--variants', form, f'are {", ".join(FORMATS[1:])}')
+    if not _FLOAT32.value and not _VARIANTS.value:
+        raise BadInput('--variants: empty; needed is one of them with --nofloat32')
     require(_STEPS.value >= 1, '--steps', _STEPS.value, 'is 1 or more')
     if _SAVEDMODEL.value:
         require_packages()
@@ -83,6 +86,7 @@ def main(argv: list[str]) -> None:
         composer,
         card=lambda sizes: model_card(composer, facts, sizes),
         variants=_VARIANTS.value,
+        float32=_FLOAT32.value,
         embed_text_encoder=_EMBED.value,
         saved_model=_SAVEDMODEL.value,
         progress=command.report_progress('files'),

@@ -1,6 +1,6 @@
 """Makes music with a trained composer: stems and mix as FLAC.
 
-  python -m launch.generate --checkpoint=demo/composer --prompt="dark driving rock" --out=song
+  python -m launch.generate --prompt="dark driving rock" --out=song
   python -m launch.generate --checkpoint=demo/composer --targets=melody,instrument \\
       --given=bass=mine/bass.wav,drums=mine/drums.wav --out=song
   python -m launch.generate --checkpoint=demo/composer --edit=bass=song/bass.flac \\
@@ -26,7 +26,9 @@ from absl import flags
 
 from launch import command
 
-_CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Workdir of train_composer, or an export.')
+_CHECKPOINT = flags.DEFINE_string(
+    'checkpoint', None, "Workdir of train_composer, or an export; if not given, the package's."
+)
 _PROMPT = flags.DEFINE_string('prompt', '', 'Words for the music.')
 _TARGETS = flags.DEFINE_list('targets', [], 'Tracks to make.')
 _GIVEN = flags.DEFINE_list('given', [], 'Tracks to build on, as TRACK=FILE.')
@@ -106,5 +108,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    flags.mark_flags_as_required(['checkpoint', 'out'])
+    flags.mark_flags_as_required(['out'])
     command.run(main)

@@ -38,7 +38,7 @@ from launch import command
 
 _SESSION = flags.DEFINE_string('session', None, 'Folder of the session.')
 _CHECKPOINT = flags.DEFINE_string(
-    'checkpoint', None, 'Workdir of train_composer; needed where something is composed.'
+    'checkpoint', None, "Workdir of train_composer, or an export; if not given, the package's."
 )
 _TEXT_ENCODER = flags.DEFINE_string(
     'text_encoder', None, 'Where the T5 that the composer was trained with lies now, if it moved.'

@@ -10,6 +10,7 @@ from jen1composer.errors import BadInput
 from jen1composer.generation.actions import Action, Set
 from jen1composer.generation.composer import Composer
 from jen1composer.generation.mixdown import mixdown
+from jen1composer.generation.packaged import packaged_composer
 from jen1composer.generation.session import Session, session_to_json
 from jen1composer.generation.session_folder import (
     LOCK,
@@ -131,17 +132,14 @@ class SessionRun:
         its, lanes = composer.spec.tracks, self.session.tracks
         if its != lanes:
             raise BadInput(
-                f'--checkpoint={self._checkpoint}: makes {", ".join(its)}; the session has '
+                f'--checkpoint={self._checkpoint or packaged_composer()}: makes '
+                f'{", ".join(its)}; the session has '
                 f'{", ".join(lanes)}'
             )
         return composer
 
     def _composer_there(self) -> Composer:
         if self._composer is None:
-            if self._checkpoint is None:
-                raise BadInput(
-                    '--checkpoint: is needed to compose; name a workdir of train_composer'
-                )
             command.use_compilation_cache()
             self._composer = Composer.load(self._checkpoint, text_encoder=self._text_encoder)
         return self._composer

@@ -26,6 +26,7 @@ from jen1composer.diffusion.batch import Text
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.generation import long_form
 from jen1composer.generation.export_folder import is_export, read_export
+from jen1composer.generation.packaged import packaged_composer
 from jen1composer.generation.parts import Holes, Part, make_parts
 from jen1composer.generation.request import Request
 from jen1composer.generation.rows import MakeRow, Row, make_windows, sample_row
@@ -90,13 +91,15 @@ class Composer:
     text_encoder: TextEncoder
 
     @staticmethod
-    def load(workdir: epath.PathLike, text_encoder: epath.PathLike | None = None) -> 'Composer':
+    def load(
+        workdir: epath.PathLike | None = None, text_encoder: epath.PathLike | None = None
+    ) -> 'Composer':
         """Loads a workdir of launch.train_composer, or what launch.export made of one: the same
-        bits. Raises BadInput for what is neither.
+        bits; by default the one that comes with the package. Raises BadInput for what is neither.
 
         `text_encoder` is the name of the text encoder it was trained with, where its folder moved.
         """
-        workdir = epath.Path(workdir)
+        workdir = epath.Path(workdir or packaged_composer())
         if is_export(workdir):
             return Composer(**read_export(workdir, text_encoder)._asdict())
         spec = read_spec(workdir)

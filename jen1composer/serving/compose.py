@@ -60,8 +60,9 @@ class Model:
     tokenizer: tokenizers.Tokenizer
 
     @staticmethod
-    def load(folder: str | pathlib.Path, weights: str = 'float32') -> 'Model':
-        """Reads `folder`; `weights` is float32, or one of the smaller forms, if it holds them.
+    def load(folder: str | pathlib.Path, weights: str | None = None) -> 'Model':
+        """Reads `folder`; `weights` is float32 or one of the smaller forms, if it holds them; by
+        default the first that it holds.
 
         Raises Refused, naming the file, where one is missing, changed or of another version.
         """
@@ -72,6 +73,7 @@ class Model:
                 f'{folder}: holds no text encoder, only the name of one, '
                 f'{config["text_encoder"]["name"]}; export with --embed_text_encoder'
             )
+        weights = weights or next(iter(config['weights']))
         if weights not in config['weights']:
             allowed = ', '.join(config['weights'])
             raise Refused(f'weights: {weights!r}; allowed are {allowed}')
@@ -333,7 +335,7 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same music')
     parser.add_argument('--steps', type=int, default=50, help='of the sampler')
     parser.add_argument('--guidance', type=float, help='scale on the prompt; 1 is none')
-    parser.add_argument('--weights', default='float32', help='or bfloat16, int8, if they are here')
+    parser.add_argument('--weights', help='float32, bfloat16 or int8; by default the first here')
     parser.add_argument('--folder', default=here, type=pathlib.Path, help='where the model lies')
     parser.add_argument('--out', required=True, type=pathlib.Path, help='folder to write')
     asked = parser.parse_args()
