@@ -10,7 +10,8 @@ b_k1 < b_k2 < ...
     together; K tracks that never meet have 1/K.
 (3) CBD, cross-track beat dispersion: each beat of track j is paired with the nearest of track k if
     that lies less than half an interval of j away, and is off by their distance over that half
-    interval; mean over all k and n, then over j. 0 is together, chance is .5.
+    interval; mean over all k and n, then over j. 0 is together; two tracks of one tempo and any phase
+    have .5 in the mean.
 
 Where the source leaves a choice, or another was made:
 
@@ -30,7 +31,7 @@ from collections.abc import Mapping, Sequence
 import librosa
 import numpy as np
 
-from jen1composer.evaluation.onsets import FRAME_RATE, HOP, onset_strength, sounds
+from jen1composer.evaluation.onsets import FIRST_S, FRAME_RATE, HOP, onset_strength, sounds
 from jen1composer.tracks import SAMPLE_RATE
 
 WINDOW_S = 0.07
@@ -55,7 +56,7 @@ def find_beats(audio: np.ndarray) -> np.ndarray:
     _, frames = librosa.beat.beat_track(
         onset_envelope=onset_strength(audio), sr=SAMPLE_RATE, hop_length=HOP, trim=False
     )
-    return np.asarray(frames) / FRAME_RATE
+    return FIRST_S + np.asarray(frames) / FRAME_RATE
 
 
 def inner_track_stability(beats: Sequence[np.ndarray]) -> float | None:
@@ -64,9 +65,7 @@ def inner_track_stability(beats: Sequence[np.ndarray]) -> float | None:
     return float(np.mean(spread)) if spread else None
 
 
-def beat_synchronization(
-    beats: Sequence[np.ndarray], window_s: float = WINDOW_S
-) -> float | None:
+def beat_synchronization(beats: Sequence[np.ndarray], window_s: float = WINDOW_S) -> float | None:
     """Equation (2) of the beats of each track in seconds."""
     windows = [np.unique(np.floor(track / window_s)) for track in beats if len(track)]
     if len(windows) < 2:

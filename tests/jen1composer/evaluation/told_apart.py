@@ -5,7 +5,7 @@
 1. Of every song of the split of a prepared folder up to 6 windows of 5.12 s, drawn for the song's
    place alone, in which all tracks are above -50 dB.
 2. True: the stems of a window. Shuffled: each stem from a window of another song, all different;
-   as many draws as there are windows, four times over.
+   as many draws as there are windows, twice over.
 3. The AUC is the chance that a true one is the better of a true and a shuffled one, ties half.
 """
 
@@ -22,7 +22,7 @@ from jen1composer.tracks import SAMPLE_RATE
 WINDOW_S = 5.12
 WINDOWS_OF_A_SONG = 6
 ACTIVE_DB = -50.0
-DRAWS = 4
+DRAWS = 2
 LOWER_IS_BETTER = ('irs', 'cbd')
 
 Stems = Mapping[str, np.ndarray]
