@@ -14,8 +14,8 @@ Pitch, of two pitched stems:
 (6) chroma_correlation = the same of a and b less their means over p
 
 By chance (2) and (6) are 0. (5) is not: power is positive, and strangers have half. None where a
-stem is missing or silent, nothing varies, or N is empty. No measure heeds loudness; (5) and (6) heed
-no octave.
+stem is missing or silent, nothing varies, or N is empty. None of them heeds loudness, and (5) and
+(6) no octave.
 """
 
 import itertools

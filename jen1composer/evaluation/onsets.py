@@ -29,7 +29,7 @@ def mono(audio: np.ndarray) -> np.ndarray:
 
 
 def sounds(audio: np.ndarray | None) -> bool:
-    """Whether a stem `[sample, 2]` is there, of two frames or more, and not silent; equation (1)."""
+    """Whether a stem `[sample, 2]` is there, of two frames or more, and sounds; equation (1)."""
     if audio is None or len(audio) < SIZE + HOP:
         return False
     power = float(np.square(mono(audio), dtype=np.float64).mean())

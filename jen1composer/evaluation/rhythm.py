@@ -10,8 +10,8 @@ b_k1 < b_k2 < ...
     together; K tracks that never meet have 1/K.
 (3) CBD, cross-track beat dispersion: each beat of track j is paired with the nearest of track k if
     that lies less than half an interval of j away, and is off by their distance over that half
-    interval; mean over all k and n, then over j. 0 is together; two tracks of one tempo and any phase
-    have .5 in the mean.
+    interval; mean over all k and n, then over j. 0 is together; two tracks of one tempo at any
+    phase have .5 in the mean.
 
 Where the source leaves a choice, or another was made:
 
@@ -22,8 +22,8 @@ Where the source leaves a choice, or another was made:
     beats, three each for (3).
 [ours] 70 ms is the default of the function; the published script's own flag has 150.
 
-The windows of (2) are fixed, not sliding: two beats 1 ms apart may fall on both sides of an edge, so
-even nearly perfect tracks have less than 1.
+The windows of (2) are fixed, not sliding: two beats 1 ms apart may fall on both sides of an edge,
+so even nearly perfect tracks have less than 1.
 """
 
 from collections.abc import Mapping, Sequence

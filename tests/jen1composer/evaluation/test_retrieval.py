@@ -27,7 +27,7 @@ def test_the_angle_decides_not_the_distance():
     assert nearest(np.array([[1.0, 0.0]]), keys) == 1
 
 
-@pytest.mark.parametrize('queries, keys', [((2, 3), (0, 3)), ((2, 3), (4, 2)), ((3,), (4, 3))])
+@pytest.mark.parametrize(('queries', 'keys'), [((2, 3), (0, 3)), ((2, 3), (4, 2)), ((3,), (4, 3))])
 def test_shapes_that_do_not_fit(queries, keys):
     with pytest.raises(ValueError, match='cannot look for'):
         nearest(np.ones(queries), np.ones(keys))
