@@ -131,17 +131,17 @@ def make_page(found: Mapping[str, Any]) -> Page:
     return Page(
         title='Listening test',
         paragraphs=[
-            f'A is {found["a"]}, B is {found["b"]}. Listeners did not know which was which; each had '
-            'an order and sides of their own, and both sides of a pair were equally loud.',
+            f'A is {found["a"]}, B is {found["b"]}. Listeners did not know which was which; each '
+            'had an order and sides of their own, and both sides of a pair were equally loud.',
         ],
         tables=[
             Table(
                 title='In short',
-                header=('', ''),
+                header=('', 'found'),
                 rows=rows(found),
-                text='In brackets: 95 % intervals. With several listeners and pairs, both are drawn '
-                'anew; otherwise Wilson’s, which holds for this listener or pair alone. Alpha is 1 '
-                'where listeners fully agree and 0 where they agree as by chance.',
+                text='In brackets: 95 % intervals. With several listeners and pairs both are drawn '
+                'anew; otherwise it is Wilson’s, which holds for this listener or pair alone. '
+                'Alpha is 1 where listeners fully agree and 0 where they agree as by chance.',
             ),
             Table(title='By pair', header=header, rows=_cells(found['by_pair'])),
             Table(title='By listener', header=header, rows=_cells(found['by_listener'])),

@@ -13,6 +13,24 @@ Pitch, of two pitched stems:
 (5) chroma_cosine = mean over N of <a, b> / |a||b|
 (6) chroma_correlation = the same of a and b less their means over p
 
+Figures on Freedoom, 68 windows of 5.12 s of its 12 test songs, stems of one song against stems of
+four (`python -m tests.jen1composer.evaluation.told_apart DATA`; size, blur, reach and chroma were
+chosen on the validation songs, the last column):
+
+                                        one song   four songs   AUC    AUC, validation
+    onset_correlation                     .508        .000      .997        .989
+    onset_correlation_near                .565        .028      .994        .981
+    chroma_cosine                         .704        .515      .893        .829
+    chroma_correlation                    .409        .004      .946        .910
+    chroma_cosine_bass_melody             .518        .376      .791        .694
+    chroma_correlation_bass_melody        .240       -.018      .865        .770
+    chroma_cosine_instrument_melody       .487        .396      .725        .849
+    chroma_correlation_instrument_melody  .207        .037      .770        .879
+
+Tried on the validation songs for (6) of bass and instrument: a constant-Q chroma .851, the chroma
+of a whole window rather than of its frames .870. All measures of a window of four stems, with those
+of `rhythm`, take .5 s of one core.
+
 By chance (2) and (6) are 0. (5) is not: power is positive, and strangers have half. None where a
 stem is missing or silent, nothing varies, or N is empty. None of them heeds loudness, and (5) and
 (6) no octave.

@@ -22,6 +22,13 @@ Where the source leaves a choice, or another was made:
     beats, three each for (3).
 [ours] 70 ms is the default of the function; the published script's own flag has 150.
 
+Figures on Freedoom, 68 windows of 5.12 s of its 12 test songs, stems of one song against stems of
+four (`python -m tests.jen1composer.evaluation.told_apart DATA`; in brackets the AUC on its
+validation songs): CBS .442 against .329, AUC .929 (.891); CBD .336 against .419, AUC .708 (.615);
+IRS .029 s against .029 s, AUC .491 (.472), as it must be, since it looks at each track alone. So
+CBS tells bands from strangers, CBD hardly does on so short a window with these beats, and the
+onset correlation of `coherence` does it best.
+
 The windows of (2) are fixed, not sliding: two beats 1 ms apart may fall on both sides of an edge,
 so even nearly perfect tracks have less than 1.
 """
