@@ -16,6 +16,7 @@ import pathlib
 
 from absl import flags
 
+from jen1composer.errors import BadInput
 from launch import command
 from launch.serve_options import token_of
 
@@ -32,18 +33,17 @@ _TOKEN_FILE = flags.DEFINE_string('token_file', None, 'File with the token of li
 
 def main(argv: list[str]) -> None:
     del argv
-    from jen1composer.errors import BadInput
+    out = pathlib.Path(command.folder('--out', _OUT.value))
+    for flag, value in (('a', _A.value), ('b', _B.value)):
+        if not value and not _REPORT.value:
+            raise BadInput(f'--{flag}: is missing; needed are both folders, or --report')
+    token = token_of(_TOKEN_FILE.value)
     from jen1composer.serving.listening.prepared import open_experiment, prepare
     from launch.listening_report import write_report
 
-    out = pathlib.Path(command.folder('--out', _OUT.value))
     if _REPORT.value:
         print(write_report(open_experiment(out)))
         return
-    for flag, value in (('a', _A.value), ('b', _B.value)):
-        if not value:
-            raise BadInput(f'--{flag}: is missing; needed are both folders, or --report')
-    token = token_of(_TOKEN_FILE.value)
     try:
         from jen1composer.serving.listening import app
         from jen1composer.serving.listening.answers import Answers

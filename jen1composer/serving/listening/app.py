@@ -25,7 +25,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 from jen1composer.serving import problems
 from jen1composer.serving.bodies import BoundedJson
 from jen1composer.serving.guard import Guard
@@ -55,7 +55,7 @@ class Agree(BaseModel):
 
     model_config = ConfigDict(extra='forbid', strict=True)
 
-    consent: Literal[True]
+    consent: bool
 
 
 class Answer(BaseModel):
@@ -158,7 +158,7 @@ def _api(listening: Listening) -> APIRouter:
     @router.post('', status_code=201, responses=responses())
     def begin(agree: Agree) -> Standing:
         """Takes part; nothing is kept of who does not agree."""
-        del agree  # it has been checked: there is one value
+        require(agree.consent, 'consent', agree.consent, 'is true')
         return listening.standing(listening.answers.begin())
 
     @router.get('/{code}', responses=responses(404))

@@ -96,6 +96,7 @@ const isHeard = (place) => ended[place] || heard[place] >= ENOUGH_S;
 
 function update() {
   const both = PLACES.every(isHeard);
+  for (const place of PLACES) sounds[place].parentElement.classList.toggle('heard', isHeard(place));
   $('#choices').disabled = !both || sending;
   const chosen = radios.some((radio) => radio.checked);
   $('#next').disabled = !both || !chosen || sending;

@@ -19,7 +19,7 @@ from jen1composer.serving.listening.app import Listening, make_app
 from jen1composer.serving.listening.prepared import Experiment, prepare
 from tests.jen1composer.serving.client import Client
 
-NAMES = ('one', 'two', 'three')
+NAMES = ('ballad', 'march', 'waltz')
 HERTZ = {'a': 300, 'b': 700}  # what a side is known by
 GAIN = {'a': 0.05, 'b': 0.5}
 

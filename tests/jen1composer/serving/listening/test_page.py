@@ -35,7 +35,7 @@ def hear_both(page: Page) -> None:
     for key in 'ab':
         page.keyboard.press(key)
         sound = '#first' if key == 'a' else '#second'
-        page.wait_for_function(f'document.querySelector("{sound}").ended')
+        expect(page.locator(f'.heard {sound}')).to_be_attached()
     expect(page.locator('[value=first]')).to_be_enabled()
 
 
