@@ -69,7 +69,10 @@ function remembered() {
 
 function present(next, { focus = true } = {}) {
   standing = next;
-  for (const place of PLACES) sounds[place].pause();
+  for (const place of PLACES) {
+    sounds[place].pause();
+    sounds[place].parentElement.classList.remove('playing'); // a new src swallows the event
+  }
   if (standing.answered >= standing.trials) {
     for (const place of PLACES) sounds[place].removeAttribute('src');
     $('#code').textContent = code;

@@ -49,6 +49,7 @@ def test_from_consent_to_the_end_with_a_reload_and_another_browser(tmp_path, ser
         expect(page.locator('[value=second]')).to_be_checked()
         page.keyboard.press('Enter')
         expect(page.locator('#place')).to_have_text('Pair 2 of 4')
+        expect(page.locator('.playing, .heard')).to_have_count(0)
         hear_both(page)
         page.reload()  # in the middle: heard, and not answered
         expect(page.locator('#place')).to_have_text('Pair 2 of 4')
