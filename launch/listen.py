@@ -34,14 +34,15 @@ _TOKEN_FILE = flags.DEFINE_string('token_file', None, 'File with the token of li
 def main(argv: list[str]) -> None:
     del argv
     out = pathlib.Path(command.folder('--out', _OUT.value))
-    for flag, value in (('a', _A.value), ('b', _B.value)):
-        if not value and not _REPORT.value:
-            raise BadInput(f'--{flag}: is missing; needed are both folders, or --report')
+    a, b = _A.value, _B.value
+    if not _REPORT.value and (a is None or b is None):
+        missing = '--a' if a is None else '--b'
+        raise BadInput(f'{missing}: is missing; needed are both folders, or --report')
     token = token_of(_TOKEN_FILE.value)
     from jen1composer.serving.listening.prepared import open_experiment, prepare
     from launch.listening_report import write_report
 
-    if _REPORT.value:
+    if _REPORT.value or a is None or b is None:
         print(write_report(open_experiment(out)))
         return
     try:
@@ -54,15 +55,21 @@ def main(argv: list[str]) -> None:
     check_address(_HOST.value, token)
     test = prepare(
         out,
-        _A.value,
-        _B.value,
+        a,
+        b,
         limit=_PAIRS.value,
         seed=_SEED.value,
         progress=lambda pairs: command.progress(pairs, 'pairs'),
     )
+    address = f'http://{_HOST.value}:{_PORT.value}'
     with Answers(test.answers) as answers:
         listening = app.Listening(test=test, answers=answers)
-        app.serve(app.make_app(listening, token=token), host=_HOST.value, port=_PORT.value)
+        app.serve(
+            app.make_app(listening, token=token),
+            host=_HOST.value,
+            port=_PORT.value,
+            on_start=lambda: print(f'{address} (Ctrl-C ends it)', flush=True),
+        )
     print(write_report(test))
 
 

@@ -1,6 +1,8 @@
 """launch.listen: what it reports of answers that are known, and what it refuses."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 
@@ -10,7 +12,7 @@ import pytest
 from jen1composer.serving.listening.answers import Answers
 from jen1composer.serving.listening.app import Answer, Listening
 from launch.listening_report import make_page, make_report, write_report
-from tests.jen1composer.serving.client import ROOT
+from tests.jen1composer.serving.client import ROOT, Client
 from tests.jen1composer.serving.listening.conftest import (  # noqa: F401  fixtures
     NAMES,
     experiment,
@@ -105,3 +107,28 @@ def test_what_is_refused_is_one_line(tmp_path, flags, line):
     assert ran.returncode == 2
     assert line in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('stop', [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_ends_well_and_reports(folders, tmp_path, stop):  # noqa: F811
+    a, b = folders
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    flags = (f'--a={a}', f'--b={b}', f'--out={tmp_path / "out"}', f'--port={port}')
+    command = [sys.executable, '-m', 'launch.listen', *flags]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert str(port) in process.stdout.readline()
+        begun = Client(port).post('/api/listeners', {'consent': True})
+        said = {'trial': 0, 'prefers': 'neither', 'first_s': 1, 'second_s': 1, 'took_s': 2}
+        answer = Client(port).post(f'/api/listeners/{begun.json["code"]}/answers', said)
+        assert answer.status == 200
+        process.send_signal(stop)
+        table, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert '1: A 0, B 0, ties 1' in table
+    assert (tmp_path / 'out' / 'report.html').exists()

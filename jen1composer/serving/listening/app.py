@@ -8,14 +8,16 @@
 
 A browser learns of a trial its number and two sounds, nothing else: no name, no system, no pair. It
 can ask only for the sounds of the trial it is at. It is an application of its own beside the
-studio's, since it needs no model and nothing of JAX, and those who listen should find no studio;
-guard, problems, bounds of bodies and page headers are the server's.
+studio's, since it needs no model, and those who listen should find no studio; guard, problems,
+bounds of bodies and page headers are the server's.
 """
 
 import dataclasses
 import mimetypes
 import pathlib
 import signal
+import socket
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Any, Literal
 
@@ -132,19 +134,29 @@ def make_app(listening: Listening, *, token: str | None = None) -> FastAPI:
     return app
 
 
-def serve(app: FastAPI, *, host: str, port: int) -> None:
-    """Runs until SIGTERM or Ctrl-C; raises BadInput for a port that cannot be listened at."""
+def serve(app: FastAPI, *, host: str, port: int, on_start: Callable[[], None]) -> None:
+    """Runs until SIGTERM or Ctrl-C; `on_start` is called when it listens.
+
+    Raises BadInput for a port that cannot be listened at.
+    """
     config = uvicorn.Config(app, host=host, port=port, log_level='warning', server_header=False)
     try:
         sockets = [config.bind_socket()]
     except SystemExit:  # uvicorn has said why
         raise BadInput(f'--port={port}: cannot be listened at; allowed is a free port') from None
-    print(f'http://{host}:{port} (Ctrl-C ends it)', flush=True)
-    _Server(config).run(sockets=sockets)
+    _Server(config, on_start).run(sockets=sockets)
 
 
 class _Server(uvicorn.Server):
     """To be stopped is a good end: the signal is not raised again."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]):
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         del frame
