@@ -19,6 +19,7 @@ import mido
 import numpy as np
 
 from jen1composer.errors import BadInput
+from jen1composer.harmony import TONICS
 
 DRUM_CHANNEL = 9
 DRUM_KIT = -1
@@ -26,7 +27,6 @@ MAX_DURATION_S = 1800.0  # As of sound files: a song is held in memory, all its 
 DEFAULT_TEMPO = 500_000  # Microseconds a quarter note: 120 bpm.
 MIN_TEMPO = 20_000  # 3000 bpm: a file of faster ones is broken, and has beats without number.
 
-TONICS = ('C', 'C#', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B')
 # Krumhansl & Kessler (1982), probe tone ratings relative to the tonic.
 PROFILES = {
     'major': (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
