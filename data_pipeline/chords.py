@@ -17,7 +17,7 @@ Where a chord begins is where its first span does; only changes are kept.
 What is heard agrees with what is written in 60 % of the time of 22 songs of Freedoom, rendered, and
 has the same root in 83 %. What differs is mostly major against minor: the fifth partial of a root
 is its major third. Taking away from each band a share of those an octave and a fifth, or two
-octaves and a third, below made it worse (.46 to .60 of 12 songs, against .63), so did a square root.
+octaves and a third, below made it worse (.46 to .60 of 12 songs, not .63), so did a square root.
 """
 
 import itertools
