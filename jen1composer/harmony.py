@@ -83,6 +83,30 @@ def triad(number: int) -> tuple[int, int, int]:
     return root, (root + third) % 12, (root + 7) % 12
 
 
+def key_features() -> np.ndarray:
+    """What a network is shown of each key, float32 [NUM_KEYS, 12 + NUM_KEYS].
+
+    Its scale as twelve pitch classes (of a minor one the natural scale), and its number as a one
+    among zeros: keys that share notes are alike, and each is also itself.
+    """
+    scales = {0: (0, 2, 4, 5, 7, 9, 11), 1: (0, 2, 3, 5, 7, 8, 10)}  # by mode
+    notes = np.zeros((NUM_KEYS, 12), np.float32)
+    for key in range(UNKNOWN_KEY):
+        notes[key, [(key + step) % 12 for step in scales[key // 12]]] = 1
+    return np.concatenate([notes, np.eye(NUM_KEYS, dtype=np.float32)], axis=1)
+
+
+def chord_features() -> np.ndarray:
+    """What a network is shown of each chord, float32 [NUM_CHORDS, 12 + NUM_CHORDS].
+
+    The pitch classes of its triad, and its number, as `key_features`.
+    """
+    notes = np.zeros((NUM_CHORDS, 12), np.float32)
+    for chord in range(NO_CHORD):
+        notes[chord, list(triad(chord))] = 1
+    return np.concatenate([notes, np.eye(NUM_CHORDS, dtype=np.float32)], axis=1)
+
+
 def chords_at(changes: Sequence[ChordChange], times_s: np.ndarray) -> np.ndarray:
     """The number of the chord that sounds at each time, int32 like `times_s`.
 

@@ -10,6 +10,9 @@ import dataclasses
 from typing import Any, TypeAlias
 
 import jax
+import numpy as np
+
+from jen1composer.harmony import UNKNOWN_CHORD, UNKNOWN_KEY
 
 Array: TypeAlias = Any  # numpy.ndarray on the host, jax.Array on the devices
 
@@ -32,6 +35,15 @@ class Control:
     bpm: Array  # [batch] float32, beats a minute; 0: unknown
     key: Array  # [batch] int32; UNKNOWN_KEY: unknown
     chords: Array  # [batch, frame] int32, what sounds in each frame; UNKNOWN_CHORD: unknown
+
+
+def unknown_control(batch: int, num_frames: int) -> Control:
+    """Nothing is known of any example."""
+    return Control(
+        bpm=np.zeros(batch, np.float32),
+        key=np.full(batch, UNKNOWN_KEY, np.int32),
+        chords=np.full((batch, num_frames), UNKNOWN_CHORD, np.int32),
+    )
 
 
 @jax.tree_util.register_dataclass
