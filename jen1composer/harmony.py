@@ -27,7 +27,7 @@ UNKNOWN_KEY = 24
 UNKNOWN_CHORD = 25
 NUM_KEYS = 25  # with the one that is not known
 NUM_CHORDS = 26
-BPM_RANGE = (30.0, 300.0)  # of what may be asked for
+BPM_RANGE = (20.0, 400.0)  # of what may be asked for
 
 _SPELLINGS = {'Db': 1, 'D#': 3, 'Fb': 4, 'E#': 5, 'Gb': 6, 'G#': 8, 'A#': 10, 'Cb': 11, 'B#': 0}
 _ROOTS = {name: number for number, name in enumerate(TONICS)} | _SPELLINGS

@@ -158,6 +158,7 @@ def step_function(composer: Composer, branches: Branches) -> Function:
         if branches != Branches():
             guidance = Guidance(
                 text=inputs['guidance'],
+                control=jnp.ones_like(inputs['guidance']),
                 given=jnp.ones_like(inputs['now']),
                 low=inputs['guidance_low'],
                 high=inputs['guidance_high'],
