@@ -29,6 +29,12 @@ NUM_KEYS = 25  # with the one that is not known
 NUM_CHORDS = 26
 BPM_RANGE = (20.0, 400.0)  # of what may be asked for
 
+# Krumhansl & Kessler (1982), probe tone ratings relative to the tonic.
+PROFILES = {
+    'major': (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+    'minor': (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+}
+
 _SPELLINGS = {'Db': 1, 'D#': 3, 'Fb': 4, 'E#': 5, 'Gb': 6, 'G#': 8, 'A#': 10, 'Cb': 11, 'B#': 0}
 _ROOTS = {name: number for number, name in enumerate(TONICS)} | _SPELLINGS
 
@@ -81,6 +87,20 @@ def triad(number: int) -> tuple[int, int, int]:
     """The pitch classes of a chord below NO_CHORD: root, third, fifth."""
     root, third = number % 12, 3 if number >= 12 else 4
     return root, (root + third) % 12, (root + 7) % 12
+
+
+def key_fits(pitch_classes: np.ndarray) -> np.ndarray:
+    """How well how much each pitch class sounds, `[12]`, correlates with the profile of each key.
+
+    Returns float64 [24], by number; not a number where all pitch classes are alike.
+    """
+    return np.array(
+        [
+            np.corrcoef(np.roll(PROFILES[mode], tonic), pitch_classes)[0, 1]
+            for mode in MODES
+            for tonic in range(12)
+        ]
+    )
 
 
 def key_features() -> np.ndarray:
