@@ -109,11 +109,8 @@ def make_control(request: Request, spec: ComposerSpec) -> Callable[[int], Contro
 
     None of a composer that was trained without; raises BadInput where it is asked for them.
     """
+    check_control(request, spec)
     if not spec.model.control:
-        if request.is_controlled:
-            asked = {'bpm': request.bpm, 'key': request.key, 'chords': request.chords}
-            name, value = next((name, value) for name, value in asked.items() if value)
-            raise BadInput(f'{name}: {value!r}; this composer was trained without control')
         return lambda start: None
     frame_rate, frames = SAMPLE_RATE / spec.hop_samples, np.arange(spec.window_frames)
     changes: tuple[ChordChange, ...] = ()
@@ -130,6 +127,14 @@ def make_control(request: Request, spec: ComposerSpec) -> Callable[[int], Contro
         )
 
     return control
+
+
+def check_control(request: Request, spec: ComposerSpec) -> None:
+    """Raises BadInput where a composer that was trained without control is asked for it."""
+    asked = {'bpm': request.bpm, 'key': request.key, 'chords': request.chords.strip()}
+    for name, value in asked.items():
+        if value and not spec.model.control:
+            raise BadInput(f'{name}: {value!r}; this composer was trained without control')
 
 
 def sample_row(params: PyTree, row: Row, spec: ComposerSpec) -> np.ndarray:
