@@ -127,7 +127,7 @@ def find_chords(whole: np.ndarray, bass: np.ndarray, edges: np.ndarray) -> tuple
 
 def chord_fits(whole: np.ndarray, bass: np.ndarray) -> np.ndarray:
     """Equations (1) and (2): `[span, 25]`."""
-    silent = ~whole.any(axis=1)
+    silent = whole.sum(axis=1) == 0
     kernel = np.full(2 * AROUND_SPANS + 1, AROUND / (2 * AROUND_SPANS + 1))
     kernel[AROUND_SPANS] += 1
     spread = np.pad(whole, ((AROUND_SPANS, AROUND_SPANS), (0, 0)))

@@ -47,12 +47,9 @@ def main(argv: list[str]) -> None:
     composer = Composer.load(_CHECKPOINT.value)
     if not composer.spec.model.control:
         raise BadInput(f'--checkpoint={_CHECKPOINT.value}: was trained without control')
-    asked = {
-        'seconds': _SECONDS.value,
-        'num_steps': _STEPS.value,
-        'seed': _SEED.value,
-        'prompt': _PROMPT.value,
-    }
+    asked = Request(
+        seconds=_SECONDS.value, num_steps=_STEPS.value, seed=_SEED.value, prompt=_PROMPT.value
+    )
     table = measure_obedience(
         composer,
         conditions_of(
@@ -61,7 +58,7 @@ def main(argv: list[str]) -> None:
             [chords for chords in _PROGRESSIONS.value.split(';') if chords.strip()],
             _CHORD_BPM.value,
         ),
-        Request(**asked),
+        asked,
         scale=_CONTROL_GUIDANCE.value,
         num_seeds=_SEEDS.value,
         out=out,

@@ -110,8 +110,9 @@ class Session:
             f'are 1 to {MAX_TRACKS} different names of letters, digits, _ and -, none of them mix'
         )
         require(fits, 'tracks', list(tracks), allowed)
-        said = {'prompt': prompt, 'tempo_bpm': tempo_bpm, 'key': key, 'chords': chords}
-        Set(seconds=seconds, **said)  # refuses the others
+        Set(  # refuses the others
+            prompt=prompt, seconds=seconds, tempo_bpm=tempo_bpm, key=key, chords=chords
+        )
         piece = Piece(
             lanes=tuple(Lane(track=track) for track in tracks),
             num_samples=round(seconds * SAMPLE_RATE),
