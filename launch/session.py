@@ -47,6 +47,9 @@ _PROMPT = flags.DEFINE_string('prompt', None, 'Words for the music.')
 _SECONDS = flags.DEFINE_float('seconds', None, 'Length of the piece; of a new one 5.12.')
 _TEMPO = flags.DEFINE_float('tempo', None, 'Beats a minute; 0 for none.')
 _KEY = flags.DEFINE_string('key', None, "Such as 'F# minor'; empty for none.")
+_CHORDS = flags.DEFINE_string(
+    'chords', None, "Such as 'Am F C G', a bar each; needs --tempo; empty for none."
+)
 _TRACKS = flags.DEFINE_list('tracks', [], "A new session's lanes, if not those of --checkpoint.")
 _UNDO = flags.DEFINE_bool('undo', False, 'Takes the last step back.')
 _REDO = flags.DEFINE_bool('redo', False, 'Takes what was undone up again.')
@@ -71,6 +74,7 @@ def main(argv: list[str]) -> None:
         'seconds': _SECONDS.value,
         'tempo_bpm': _TEMPO.value,
         'key': _KEY.value,
+        'chords': _CHORDS.value,
     }
     run = SessionRun.start(
         folder,

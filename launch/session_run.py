@@ -97,11 +97,13 @@ class SessionRun:
 
     def act(self, action: Action) -> None:
         """One action, with what is composed for it; saved if it changed something."""
-        request = plan(self.session, action)
         made = None
-        if request is not None:
+        if plan(self.session, action, controlled=True) is not None:  # refuses before it loads
+            composer = self._matching_composer()
+            request = plan(self.session, action, controlled=composer.spec.model.control)
+            assert request is not None
             progress = command.report_progress(f'{action.do}: windows')
-            made = self._matching_composer().compose(request, progress)
+            made = composer.compose(request, progress)
         after = apply(self.session, action, made)
         if after != self.session:
             self._save(after)

@@ -3,7 +3,8 @@
 Sampling walks the training's types backwards:
 
 (1) given tracks, and what there is of those that are made, are encoded
-(2) the prompt and the task's prefix are turned into token states
+(2) the prompt and the task's prefix are turned into token states; tempo, key and chords are told
+    beside them, the chords window by window
 (3) window by window, what is not known is sampled (`long_form`, `rows`)
 (4) the targets are decoded, and joined to what is kept of them (`seams`)
 
@@ -30,7 +31,7 @@ from jen1composer.generation.packaged import packaged_composer
 from jen1composer.generation.parts import Holes, Part, make_parts
 from jen1composer.generation.request import Request
 from jen1composer.generation.rows import MakeRow, Row, make_windows, sample_row
-from jen1composer.generation.scales import scales
+from jen1composer.generation.scales import control_scale, scales
 from jen1composer.generation.seams import splice
 from jen1composer.tracks import SAMPLE_RATE, Role, task_id, task_prefix
 from jen1composer.training.checkpoints import restore_ema
@@ -69,6 +70,7 @@ class Composition:
     step: int  # of the training that the weights come from
     text_guidance: float  # what it was sampled with
     given_guidance: Mapping[str, float]  # of every given track
+    control_guidance: float = 1.0
 
     @property
     def num_samples(self) -> int:
@@ -181,6 +183,7 @@ class Composer:
             takes=takes,
             step=self.step,
             text_guidance=text_scale,
+            control_guidance=control_scale(request),
             given_guidance={
                 name: scale
                 for name, scale in zip(spec.tracks, given_scales, strict=True)
@@ -213,8 +216,8 @@ class Composer:
         text = self._text(request.prompt, request.roles(self.spec.tracks))  # (2)
         window = make_windows(request, self.spec, text)
 
-        def make(number: int, latents: np.ndarray, known: np.ndarray) -> np.ndarray:
-            return make_row(window(number, latents, known))
+        def make(number: int, start: int, latents: np.ndarray, known: np.ndarray) -> np.ndarray:
+            return make_row(window(number, start, latents, known))
 
         return make
 

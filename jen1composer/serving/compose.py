@@ -40,6 +40,7 @@ from jax import export
 VERSION = 1  # of the folder
 DTYPES = {'F32': np.float32, 'BF16': jnp.bfloat16, 'I8': np.int8}
 TARGET, GIVEN, MARGINAL = 0, 1, 2  # what a track can be
+UNKNOWN_KEY, UNKNOWN_CHORD = 24, 25
 RATE = 48_000
 MAX_GUIDANCE = 100.0  # far beyond any use; what is much larger overflows
 
@@ -166,6 +167,7 @@ class Model:
             'visible': np.zeros(clean.shape[:3], bool),
             'causal': np.zeros(1, bool),
             **self._words(prompt, roles),
+            **self._control(),
         }
         name = 'step'
         if scale != 1:
@@ -230,6 +232,17 @@ class Model:
             'prompt': states[1:],
             'prompt_mask': mask[1:],
             'use_prompt': np.array([bool(prompt)]),
+        }
+
+    def _control(self) -> dict[str, np.ndarray]:
+        """Of a model that can be told tempo, key and chords, that they are not known."""
+        spec = self.config['composer']
+        if not spec['model'].get('control'):
+            return {}
+        return {
+            'bpm': np.zeros(1, np.float32),
+            'key': np.full(1, UNKNOWN_KEY, np.int32),
+            'chords': np.full((1, spec['window_frames']), UNKNOWN_CHORD, np.int32),
         }
 
     def _decode(

@@ -202,7 +202,8 @@ def test_what_the_source_does_not_know_is_heard(tmp_path: pathlib.Path):
 
     soundfile.write(music / 's0/drums.wav', clicks, 48_000)
     (song,) = ready(music, tmp_path / 'out', Preparation()).songs()
-    assert {'bpm', 'beats_s'} <= set(song.measured)
+    assert {'bpm', 'beats_s', 'chords'} <= set(song.measured)
+    assert song.chords[0][0] == 0
     assert song.tags['bpm'] == pytest.approx(120, rel=0.03)
     assert len(song.beats_s) > 15
 
