@@ -1,6 +1,6 @@
 """Which part contributes what, on a law of tracks whose truth is known.
 
-  python -m launch.ablate --config=configs/ablation_synthetic.py --workdir=ablation
+python -m launch.ablate --config=configs/ablation_synthetic.py --workdir=ablation
 """
 
 from ml_collections import ConfigDict

@@ -31,12 +31,12 @@ from jen1composer.diffusion.solvers import make_sampler
 from jen1composer.evaluation import synthetic_measures as measures
 from jen1composer.evaluation.synthetic_law import Sets, SyntheticLaw
 from jen1composer.sharding.strategies import strategy
+from jen1composer.tracks import TRACKS, Role
 from jen1composer.training.checkpoints import flat_identity
 from jen1composer.training.composer_step import make_composer_loss
 from jen1composer.training.program import Recipe
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree
-from jen1composer.tracks import TRACKS, Role
 from launch.ablation_grid import BESIDE_THE_TRAINING, Rows
 from launch.ablation_model import Ablated, cell_curriculum, make_ablated
 from launch.ablation_sampling import Ways, all_orders
@@ -75,7 +75,9 @@ class SyntheticSubject:
 
         def init_params() -> PyTree:
             times, x = jnp.zeros(first.task.roles.shape), first.latents
-            variables = ablated.model.init(jax.random.key(seed), x, times, x, first.task, first.text)
+            variables = ablated.model.init(
+                jax.random.key(seed), x, times, x, first.task, first.text
+            )
             return variables['params']
 
         identity = flat_identity(config, ignore=BESIDE_THE_TRAINING)
