@@ -74,7 +74,7 @@ class Cell:
 
 
 def make_cells(config: ConfigDict) -> list[Cell]:
-    """All cells of a config of launch.ablate; raises BadInput, naming the key, for what is wrong."""
+    """All cells of a config of launch.ablate; raises BadInput, naming the key."""
     seeds = tuple(config.seeds)
     require(
         len(set(seeds)) == len(seeds) >= LEAST_SEEDS,

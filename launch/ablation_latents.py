@@ -8,6 +8,10 @@ of the v-prediction over the middles of five times:
     conditional          up to half of the tracks, all others given
     gap                  how much worse `conditional` is with the given tracks of another song
 
+Where `measure.style` is a regular expression, all of that is also told of the held-out songs in
+whose prompts it is found, and of the others apart, `style ..` and `others ..`, of validation and
+test together: what a model knows of a style that `data.without` kept from it.
+
 A model of one time is asked as its sampler would ask it: a given track at the time of the targets.
 """
 
@@ -19,7 +23,9 @@ from ml_collections import ConfigDict
 
 from data_pipeline.batches import batches, fixed_batches, stranger_batches
 from data_pipeline.curriculum import Curriculum, Stage
+from data_pipeline.mixture import Mixture
 from data_pipeline.order import Order, begun
+from data_pipeline.windows import Windows
 from jen1composer.diffusion.batch import Batch
 from jen1composer.diffusion.guidance import Predictor
 from jen1composer.diffusion.loss import example_loss
@@ -33,7 +39,7 @@ from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree
 from launch.ablation_grid import BESIDE_THE_TRAINING, Rows
 from launch.ablation_model import Ablated, cell_curriculum, make_ablated
-from launch.composer_data import VALIDATION_SEED, ComposerData, open_data
+from launch.composer_data import VALIDATION_SEED, ComposerData, open_data, songs_with
 from launch.composer_sections import make_composer_optimizer, make_diffusion
 from launch.loop_section import make_loop
 
@@ -49,7 +55,7 @@ class LatentsSubject:
         tracks = len(data.latents[0].manifest.tracks)
         curriculum, ablated = cell_curriculum(config, tracks), _ablated(config, data)
         order = Order(seed=seed, segments=begun(config.batch), total_steps=curriculum.total_steps)
-        one = _asked(data, curriculum, 1)[0]
+        one = _asked(data.validation, curriculum, 1)[0]
 
         def init_params() -> PyTree:
             first = jax.tree.map(lambda leaf: leaf[:1], one)
@@ -72,40 +78,61 @@ class LatentsSubject:
         )
 
     def forwards(self, config: ConfigDict) -> int:
-        return 5 * BINS * BATCH * config.measure.batches
+        groups = 2 if config.measure.get('style', '') else 1
+        return groups * 5 * BINS * BATCH * config.measure.batches
 
     def measure(self, config: ConfigDict, seed: int, weights: PyTree) -> Rows:
         data = open_data(config.data, seed)
         ablated = _ablated(config, data)
         compiled = jax.jit(functools.partial(_loss_at, ablated))
         loss_at = functools.partial(compiled, weights)
-        asked = self._asked_of_all(config, data)
-        if ablated.shared_time:
-            del asked['single']  # to it an unknown track is one that is generated along
-        found = {name: float(time_bins(loss_at, of, BINS).mean()) for name, of in asked.items()}
-        strangers = stranger_batches(data.validation, asked['conditional'], seed=VALIDATION_SEED)
-        found['gap'] = conditioning_gap(loss_at, asked['conditional'], strangers, BINS)[0]
+        found = {}
+        for group, held_out in _held_out(config, data).items():
+            asked = _asked_of_all(config, held_out)
+            if ablated.shared_time:
+                del asked['single']  # to it an unknown track is one that is generated along
+            for name, of in asked.items():
+                found[f'{group}{name}'] = float(time_bins(loss_at, of, BINS).mean())
+            given = asked['conditional']
+            strangers = stranger_batches(held_out, given, seed=VALIDATION_SEED)
+            found[f'{group}gap'] = conditioning_gap(loss_at, given, strangers, BINS)[0]
         return {'': found}
 
     def anchors(self, config: ConfigDict) -> Rows:
         data = open_data(config.data, 0)
         zero_at = jax.jit(functools.partial(_zero_loss_at, _ablated(config, data)))
-        found = {
-            name: float(time_bins(zero_at, asked, BINS).mean())
-            for name, asked in self._asked_of_all(config, data).items()
-        }
-        return {'a prediction of zero': {**found, 'gap': 0.0}}
-
-    def _asked_of_all(self, config: ConfigDict, data: ComposerData) -> dict[str, list[Batch]]:
-        """The batches of everything that is asked, by name."""
-        tasks = _tasks(len(data.latents[0].manifest.tracks))
-        return {name: _asked(data, of, config.measure.batches) for name, of in tasks.items()}
+        found = {}
+        for group, held_out in _held_out(config, data).items():
+            for name, asked in _asked_of_all(config, held_out).items():
+                found[f'{group}{name}'] = float(time_bins(zero_at, asked, BINS).mean())
+            found[f'{group}gap'] = 0.0
+        return {'a prediction of zero': found}
 
 
-def _asked(data: ComposerData, tasks: Curriculum, count: int) -> list[Batch]:
-    return fixed_batches(
-        data.validation, tasks, batch=BATCH, num_batches=count, seed=VALIDATION_SEED
-    )
+def _held_out(config: ConfigDict, data: ComposerData) -> dict[str, Mixture]:
+    """The songs that are asked about, by what stands before the names of their measures."""
+    style = config.measure.get('style', '')
+    if not style:
+        return {'': data.validation}
+    latents = data.latents[0]
+    of_style = songs_with(latents, style)
+    others = set(range(len(latents.num_frames))) - of_style
+
+    def of(songs: set[int]) -> Mixture:
+        splits, frames = ('validation', 'test'), config.data.window_frames
+        return Mixture.alone(Windows(latents, splits, frames, keep=songs))
+
+    return {'style ': of(of_style), 'others ': of(others)}
+
+
+def _asked_of_all(config: ConfigDict, held_out: Mixture) -> dict[str, list[Batch]]:
+    """The batches of everything that is asked, by name."""
+    tasks = _tasks(len(held_out.parts[0].latents.manifest.tracks))
+    return {name: _asked(held_out, of, config.measure.batches) for name, of in tasks.items()}
+
+
+def _asked(held_out: Mixture, tasks: Curriculum, count: int) -> list[Batch]:
+    return fixed_batches(held_out, tasks, batch=BATCH, num_batches=count, seed=VALIDATION_SEED)
 
 
 def _ablated(config: ConfigDict, data: ComposerData) -> Ablated:

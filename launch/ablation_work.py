@@ -1,6 +1,6 @@
 """A cell's work, and what a grid will cost before any of it is done.
 
-For each variant that has work left a few steps of a fresh state are timed, and the cost of a cell is
+For each variant that has work left a few steps of a fresh state are timed. The cost of its cells:
 
 (1) seconds = compiling / seeds + steps x seconds a step + measuring
 (2) measuring = forwards x (seconds a step / batch) / 3, of which a gradient is two thirds

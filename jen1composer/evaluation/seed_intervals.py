@@ -41,6 +41,6 @@ def over_seeds(values: Sequence[float]) -> SeedInterval:
 
 
 def paired(values: Mapping[int, float], base: Mapping[int, float]) -> SeedInterval | None:
-    """Equation (2) over the seeds, the keys, that both have; None where those are fewer than two."""
+    """Equation (2) over the seeds, the keys, that both have; None where there are not two."""
     seeds = sorted(set(values) & set(base))
     return over_seeds([values[s] - base[s] for s in seeds]) if len(seeds) >= 2 else None

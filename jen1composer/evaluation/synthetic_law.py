@@ -118,7 +118,7 @@ class SyntheticLaw:
     # ---- What tracks tell
 
     def log_posterior(self, x: np.ndarray) -> np.ndarray:
-        """Equation (4) of `x` [set, track, frame, 4]: `[set, track, value]`, for each track alone."""
+        """Equation (4) of `x` [set, track, frame, 4], each track alone: `[set, track, value]`."""
         flat = np.asarray(x, np.float64).reshape(*x.shape[:2], -1)
         means = self.means.reshape(*self.means.shape[:3], -1)
         # |x - m|^2 without |x|^2, which is the same for all values.
