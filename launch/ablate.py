@@ -11,8 +11,10 @@ variant; with --dry_run that is all. Then works through it, a variant with one s
 what is done is kept in WORKDIR/cells and never done again, and a training that was interrupted goes
 on from its checkpoint. The table of means and 95 % intervals over the seeds, and of differences to
 the base paired by seed, is written after each cell as WORKDIR/ablation.json and WORKDIR/index.html,
-and printed at the end. Variants and seeds are the config's. configs/ablation_tracks.py trains
-nothing: it asks what one model over 1 to 8 tracks costs, beside one a track (launch/track_costs.py).
+and printed at the end. Variants and seeds are the config's.
+
+configs/ablation_tracks.py trains nothing: it asks what one model over 1 to 8 tracks costs, beside
+one a track (launch/track_costs.py).
 """
 
 import functools

@@ -83,8 +83,9 @@ def songs_left(latents: Latents, without: str, share: float) -> set[int]:
     """The songs that `without` and `share` leave in; raises BadInput where they make no sense."""
     require(0 < share <= 1, '--config.data.share', share, 'is above 0, up to 1')
     songs = sorted(set(range(len(latents.num_frames))) - songs_with(latents, without))
-    by_name = sorted(songs, key=lambda song: digest([latents.song(song).id]))
-    return set(by_name[: max(1, round(share * len(by_name)))])
+    if share < 1:
+        songs.sort(key=lambda song: digest([latents.song(song).id]))  # in no order of the source's
+    return set(songs[: max(1, round(share * len(songs)))])
 
 
 def songs_with(latents: Latents, words: str) -> set[int]:
