@@ -60,13 +60,21 @@ class Cell:
 
     @property
     def run_name(self) -> str:
-        known = {k: v for k, v in self._plain.items() if k not in BESIDE_THE_TRAINING}
-        return f'{self.variant}-{self.seed}-{_hash([known, self.seed])}'
+        return f'{self.variant}-{self.seed}-{_hash([self._trained, self.seed])}'
+
+    @property
+    def training(self) -> str:
+        """What is trained, whatever the seed."""
+        return f'{self.variant}-{_hash(self._trained)}'
 
     @property
     def name(self) -> str:
         known = {k: v for k, v in self._plain.items() if k != 'loop'}
         return f'{self.variant}-{self.seed}-{_hash([known, self.seed, VERSION])}'
+
+    @property
+    def _trained(self) -> dict[str, Any]:
+        return {k: v for k, v in self._plain.items() if k not in BESIDE_THE_TRAINING}
 
     @property
     def _plain(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ With x the sets, (5) the agreement and reading of `evaluation.synthetic_law`, an
                         are of one reading; the others are generated again given them
 
 (2) is what composing one track at a time costs, (3) to (5) what a listener who judges is worth:
-here one that knows the law. In (3) to (5) it hears no more than the sets, and never their z.
+here one that knows the law. It hears no more than the sets, and never their z; agreement that
+differs by less than HEARD is alike to it, and of such takes the first is kept.
 """
 
 import dataclasses
@@ -21,6 +22,8 @@ import numpy as np
 
 from jen1composer.evaluation.synthetic_law import SyntheticLaw
 from jen1composer.tracks import Role
+
+HEARD = 1e-3  # of the likelihood of agreement
 
 # (tracks [set, track, frame, channel] of which those given are used, roles [set, track],
 #  number of the first example's noise) -> all tracks, the targets generated
@@ -50,8 +53,9 @@ class Ways:
 
     def best_of(self, takes: np.ndarray) -> np.ndarray:
         """(3) of `takes` [take, set, track, frame, channel]: the sets that are kept."""
-        agreement = np.stack([self.law.agreement(take) for take in takes])  # [take, set]
-        return takes[agreement.argmax(axis=0), np.arange(takes.shape[1])]
+        agreement = np.exp([self.law.agreement(take) for take in takes])  # [take, set]
+        heard = np.floor(agreement / HEARD)
+        return takes[heard.argmax(axis=0), np.arange(takes.shape[1])]
 
     def loop_best_of(self, takes: int, count: int, first: int) -> np.ndarray:
         """(4), tracks in their own order."""

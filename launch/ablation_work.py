@@ -2,13 +2,16 @@
 
 For each variant that has work left a few steps of a fresh state are timed. The cost of its cells:
 
-(1) seconds = compiling / seeds + steps x seconds a step + measuring
+(1) seconds = compiling once + cells x (steps x seconds a step + measuring)
 (2) measuring = forwards x (seconds a step / batch) / 3, of which a gradient is two thirds
 
-What is compiled for the timing is kept in the compilation cache, so the work finds it there.
+A forward pass is taken for a third of a step, which has the optimiser beside it: (2) is an upper
+bound. What is compiled for the timing is kept in the compilation cache, so the work finds it there,
+and what was timed in WORKDIR/timed.json, so that a grid that goes on begins at once.
 """
 
 import dataclasses
+import json
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +22,7 @@ import jax
 from jen1composer.errors import require
 from jen1composer.training.metrics import read_metrics
 from jen1composer.training.program import make_program
-from jen1composer.training.run import run_training
+from jen1composer.training.run import Run, run_training
 from jen1composer.training.state import parameter_count
 from launch.ablation_grid import Cell, Subject, known
 
@@ -28,25 +31,22 @@ Progress = Callable[[Iterable[int], str], Iterable[int]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Price:
-    """What a variant costs.
+class Timed:
+    """What a training of a variant is, timed."""
 
-    Attributes:
-        variant: its name.
-        cells: how many are left to do; `done` are kept.
-        parameters: of its network.
-        steps: of each training.
-        step_s, compile_s: measured, in seconds.
-        seconds: of all that is left, estimated.
-    """
-
-    variant: str
-    cells: int
-    done: int
     parameters: int
     steps: int
     step_s: float
     compile_s: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Price(Timed):
+    """What a variant costs: `cells` are left and take `seconds`, `done` are kept."""
+
+    variant: str
+    cells: int
+    done: int
     seconds: float
 
 
@@ -73,18 +73,32 @@ def prices(
     for number in progress(range(len(by_variant)), 'prices'):
         name, of = list(by_variant.items())[number]
         left = [cell for cell in of if known(cell, workdir) is None]
-        found.append(_price(name, left, len(of) - len(left), subject))
+        found.append(_price(name, left, len(of) - len(left), subject, workdir / 'timed.json'))
     return found
 
 
-def _price(variant: str, left: Sequence[Cell], done: int, subject: Subject) -> Price:
-    nothing = Price(
-        variant=variant, cells=0, done=done, parameters=0, steps=0, step_s=0, compile_s=0, seconds=0
+def _price(
+    variant: str, left: Sequence[Cell], done: int, subject: Subject, kept: pathlib.Path
+) -> Price:
+    timed, seconds = Timed(parameters=0, steps=0, step_s=0.0, compile_s=0.0), 0.0
+    if left:
+        cell = left[0]
+        before = json.loads(kept.read_text()) if kept.exists() else {}
+        if cell.training not in before:
+            before[cell.training] = dataclasses.asdict(_time(subject.run(cell.config, cell.seed)))
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(before, indent=1) + '\n')
+        timed = Timed(**before[cell.training])
+        each = timed.step_s / cell.config.batch / 3  # (2)
+        measuring = sum(subject.forwards(c.config) * each for c in left)
+        seconds = timed.compile_s + len(left) * timed.steps * timed.step_s + measuring  # (1)
+    return Price(
+        variant=variant, cells=len(left), done=done, seconds=seconds, **dataclasses.asdict(timed)
     )
-    if not left:
-        return nothing
-    cell = left[0]
-    run = subject.run(cell.config, cell.seed)
+
+
+def _time(run: Run) -> Timed:
+    """A few steps of a fresh state on one batch."""
     program, began = make_program(run.recipe), time.perf_counter()
     with jax.set_mesh(run.recipe.layout.mesh):
         batch = jax.device_put(next(iter(run.batches(0))), program.batch)
@@ -93,17 +107,11 @@ def _price(variant: str, left: Sequence[Cell], done: int, subject: Subject) -> P
         for _ in range(TIMED_STEPS):
             state, _ = program.step(state, batch)
         jax.block_until_ready(state)
-    step_s = (time.perf_counter() - began) / TIMED_STEPS
-    steps, each = run.loop.total_steps, step_s / cell.config.batch / 3
-    seconds = compile_s + sum(steps * step_s + subject.forwards(c.config) * each for c in left)
-    return dataclasses.replace(
-        nothing,
-        cells=len(left),
+    return Timed(
         parameters=parameter_count(program.abstract.params),
-        steps=steps,
-        step_s=step_s,
+        steps=run.loop.total_steps,
+        step_s=(time.perf_counter() - began) / TIMED_STEPS,
         compile_s=compile_s,
-        seconds=seconds,
     )
 
 

@@ -14,9 +14,11 @@ Each channel is white on average. Given z the tracks are independent, and there 
 
 (3) p(x_k | z) = mean over u of N(x_k; s m_k(z, u), sigma^2)
 (4) p(z | x_k) proportional to p(z) p(x_k | z);   the reading of a track is its mode
-(5) A = log p(x_1 .. x_K) / prod_k p(x_k) = log sum_z p(z) prod_k p(z | x_k) / p(z)
+(5) A = log sum_z prod_k p(z | x_k)
 
-(5) is how much likelier the tracks are as a set than as strangers. Pure numpy: no network here.
+(5) is the likelihood of agreement: that all tracks have one z, as far as each tells its own. (The
+likelihood ratio of a set to strangers has a factor p(z)^(1 - K) in the sum, so that of coherent
+sets it prefers the rarest.) Pure numpy: no network here.
 """
 
 import dataclasses
@@ -134,5 +136,5 @@ class SyntheticLaw:
     def agreement(self, x: np.ndarray) -> np.ndarray:
         """Equation (5) of the tracks in `x` that are not NaN, `[set]`."""
         absent = np.isnan(x).any(axis=(2, 3))[..., None]
-        told = self.log_posterior(np.nan_to_num(x)) - np.log(self.odds)
-        return logsumexp(np.log(self.odds) + np.where(absent, 0.0, told).sum(axis=1), axis=-1)
+        told = np.where(absent, 0.0, self.log_posterior(np.nan_to_num(x)))
+        return logsumexp(told.sum(axis=1), axis=-1)

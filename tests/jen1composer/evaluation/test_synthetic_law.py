@@ -52,13 +52,22 @@ def test_the_posterior_is_calibrated():
     assert right.mean() < 0.95
 
 
-def test_agreement_is_a_likelihood_ratio():
-    """E over strangers of exp(A) is 1; its logarithm is below 0 for them and above 0 for sets."""
-    law = SyntheticLaw(noise=0.99, num_tracks=2)
-    strangers = law.sample_strangers(rng(), 20_000).x
-    sets = law.sample(rng(1), 2000).x
-    assert np.exp(law.agreement(strangers)).mean() == pytest.approx(1, abs=0.15)
-    assert law.agreement(strangers).mean() < 0 < law.agreement(sets).mean()
+def test_agreement_is_the_chance_that_draws_from_each_posterior_are_the_same():
+    x = NOISY.sample(rng(), 4).x
+    posterior = np.exp(NOISY.log_posterior(x))
+    draws = rng(1).random((4, 4, 20_000, 1)) > np.cumsum(posterior, -1)[:, :, None]
+    values = draws.sum(-1)  # [set, track, draw]
+    alike = (values == values[:, :1]).all(axis=1).mean(-1)
+    assert np.exp(NOISY.agreement(x)) == pytest.approx(alike, abs=0.02)
+
+
+def test_agreement_tells_sets_from_strangers_and_prefers_no_value():
+    sets, strangers = LAW.sample(rng(), 500), LAW.sample_strangers(rng(1), 500)
+    assert np.exp(LAW.agreement(sets.x)).mean() > 0.99
+    assert np.exp(LAW.agreement(strangers.x)).mean() < 0.01
+    rare = LAW.odds[LAW.read(sets.x)[:, 0]] < np.median(LAW.odds)
+    agreement = np.exp(LAW.agreement(sets.x))
+    assert agreement[rare].mean() == pytest.approx(agreement[~rare].mean(), abs=0.01)
 
 
 def test_agreement_ignores_tracks_that_are_not_there():
