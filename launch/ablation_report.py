@@ -50,22 +50,26 @@ def price_table(prices: Sequence[Price]) -> Table:
 
 def make_report(found: Sequence[Mapping[str, Any]], anchors: Rows) -> Report:
     """Of what was found of cells, seed by seed."""
-    variants, ways = collect(found)
+    variants, ways = collect(sorted(found, key=lambda cell: cell['variant'] != BASE))
     base, tables, charts = variants.get(BASE, {}), [], []
     measures = _measures(variants)
     for begin in range(0, len(measures), MOST_COLUMNS):
         some = measures[begin : begin + MOST_COLUMNS]
         tables.append(_means('Variants', variants, some, anchors))
     differences = {name: _differences(of, base) for name, of in variants.items() if name != BASE}
-    for begin in range(0, len(measures), MOST_COLUMNS):
-        some = measures[begin : begin + MOST_COLUMNS]
+    compared = [
+        measure for measure in measures if any(measure in of for of in differences.values())
+    ]
+    for begin in range(0, len(compared), MOST_COLUMNS):
+        some = compared[begin : begin + MOST_COLUMNS]
         tables.append(_difference_table(f'Variant minus {BASE}', differences, some))
     shown = {name: of for name, of in ways.items() if not name.startswith('order ')}
     if shown:
         tables.append(_means('Ways to sample with one model', shown, _measures(shown), anchors))
         of_ways = {name: _differences(of, shown['one shot']) for name, of in shown.items()}
         of_ways.pop('one shot')
-        tables.append(_difference_table('Way minus one shot', of_ways, _measures(shown)))
+        if any(of_ways.values()):
+            tables.append(_difference_table('Way minus one shot', of_ways, _measures(shown)))
     for measure in measures:
         one = {name: of[measure] for name, of in differences.items() if of.get(measure)}
         if one:
@@ -98,7 +102,7 @@ def write(
     page = Page(
         title=title,
         paragraphs=[
-            f'{len(found)} runs, {seeds} seeds. Every variant is trained on as many steps of as '
+            f'Runs: {len(found)}, seeds: {seeds}. Every variant is trained on as many steps of as '
             'many examples as the base, with the same data and noise for the same seed. A star '
             'marks a difference whose 95 % interval (Student, paired by seed) excludes 0.'
         ],

@@ -38,8 +38,10 @@ def test_differences_are_paired_by_seed():
 
 
 def test_after_one_seed_there_are_values_and_no_intervals():
-    report = make_report(cells()[::3], ANCHORS)
+    report = make_report(cells()[3::-3], ANCHORS)  # the base comes first, whenever it was made
+    assert [row[0] for row in report.tables[0].rows] == ['base', 'shared_time', 'true sets']
     assert report.tables[0].rows[0] == ['base', '0.200']
+    assert [table.title for table in report.tables] == ['Variants', 'Ways to sample with one model']
     assert report.charts == []
 
 
@@ -47,7 +49,7 @@ def test_the_page_and_the_json_are_written(tmp_path):
     write(tmp_path, 'A grid', cells(), ANCHORS)
     assert len(json.loads((tmp_path / 'ablation.json').read_text())['cells']) == 6
     page = (tmp_path / 'index.html').read_text()
-    assert '6 runs, 3 seeds' in page
+    assert 'Runs: 6, seeds: 3' in page
     assert 'joint_all of each variant minus that of the base: shared_time -0.100' in page
 
 
