@@ -5,8 +5,8 @@
 
 Four stages: half of each is on its newest number of targets, the rest spread evenly over the
 earlier ones, which are retained. `python -m launch.curriculum --config=configs/first_curriculum.py
---out=curriculum` shows what is asked for. 1200 steps are four to six minutes on two CPU cores of
-their own. After it comes configs/demo.py, which has inpainting and continuation too.
+--out=curriculum` shows what is asked for. 1200 steps are 3 to 6 minutes by the step time
+of configs/demo.py. After it comes configs/demo.py, which has inpainting and continuation too.
 """
 
 from ml_collections import ConfigDict
