@@ -1,11 +1,11 @@
 """Which part contributes what, on a law of tracks whose truth is known.
 
-python -m launch.ablate --config=configs/ablation_synthetic.py --workdir=ablation
+  python -m launch.ablate --config=configs/ablation_synthetic.py --workdir=ablation
 
 30 runs of 1500 steps of 64 sets. The base's steps took 67 s on two virtual cores at a load of 6,
 and 180 s at 15; a variant is compiled once, in 34 s to 2.5 minutes at such loads.
-What is measured is told in
-launch/ablation_synthetic_run.py, the law in jen1composer/evaluation/synthetic_law.py.
+What is measured is told in launch/ablation_synthetic_run.py, the law in
+jen1composer/evaluation/synthetic_law.py.
 """
 
 from ml_collections import ConfigDict

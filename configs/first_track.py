@@ -5,8 +5,8 @@
 
 Every example asks for one track, the other three are marginalised, and no prompt is heard: the
 smallest thing that has to work. 600 steps are two to three minutes by the step time of
-configs/demo.py, .16 to .27 s on two CPU cores of its own. The validation loss has to fall below that of a
-prediction of zero, about 1.03.
+configs/demo.py, .16 to .27 s on two CPU cores of its own. The validation loss has to fall below
+that of a prediction of zero, about 1.03.
 """
 
 from ml_collections import ConfigDict
