@@ -25,7 +25,7 @@
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 
@@ -63,8 +63,12 @@ class Windows:
         num_frames: int,
         *,
         beat_aligned: bool = False,
+        keep: Container[int] | None = None,
     ):
-        """Raises BadInput where there is no song or its clips are shorter than a window."""
+        """`keep` are the numbers of the songs that may be shown, None all.
+
+        Raises BadInput where there is no song or its clips are shorter than a window.
+        """
         require(num_frames >= 1, 'window_frames', num_frames, 'is 1 or more')
         clip_frames = latents.manifest.clip_frames
         if num_frames > clip_frames:
@@ -76,7 +80,8 @@ class Windows:
         self.num_frames = num_frames
         self.beat_aligned = beat_aligned
         self._slots = clip_frames // num_frames
-        self.songs = np.concatenate([latents.songs(split) for split in splits])
+        songs = np.concatenate([latents.songs(split) for split in splits])
+        self.songs = songs if keep is None else songs[[int(song) in keep for song in songs]]
         if not len(self.songs):
             raise BadInput(f'{latents.folder}: holds no song in {" or ".join(splits)}')
         frames = latents.num_frames[self.songs]
