@@ -73,7 +73,7 @@ def _read_config(path: epath.Path) -> tuple[clap.ClapConfig, tuple[int, int]]:
     value = hugging_face.read_json(path, KIND)
     try:
         config = clap.config_from_hugging_face(value)
-    except (BadInput, TypeError, ValueError, AttributeError) as error:
+    except (BadInput, TypeError, ValueError) as error:
         raise BadInput(f'{path}: {error}') from error
     text = value.get('text_config', {})
     return config, (text.get('bos_token_id', ENDS[0]), text.get('eos_token_id', ENDS[1]))

@@ -90,17 +90,23 @@ def config_from_hugging_face(value: Mapping[str, Any]) -> ClapConfig:
     act = value.get('projection_hidden_act', 'relu')
     require(act == 'relu', 'projection_hidden_act', act, "is 'relu'")
     for part, only in ONLY.items():
+        require(
+            isinstance(value.get(part), Mapping),
+            part,
+            value.get(part),
+            'are the sizes of an encoder',
+        )
         for name, allowed in only.items():
-            said = value.get(part, {}).get(name, allowed)
+            said = value[part].get(name, allowed)
             require(said == allowed, f'{part}.{name}', said, f'is {allowed!r}')
-    audio, text = value.get('audio_config', {}), value.get('text_config', {})
-    sizes = {
+    audio, text = value['audio_config'], value['text_config']
+    audio_sizes = {
         field.name: tuple(audio[field.name]) if field.type == tuple[int, ...] else audio[field.name]
         for field in dataclasses.fields(HTSATConfig)
         if field.name in audio
     }
     config = ClapConfig(
-        audio=HTSATConfig(**sizes),
+        audio=HTSATConfig(**audio_sizes),
         text=RobertaConfig(
             **{f.name: text[f.name] for f in dataclasses.fields(RobertaConfig) if f.name in text}
         ),
@@ -111,7 +117,9 @@ def config_from_hugging_face(value: Mapping[str, Any]) -> ClapConfig:
     allowed = config.audio.patch_size
     require(strides == {allowed}, 'audio_config.patch_stride', stride, f'is patch_size, {allowed}')
     width = audio.get('hidden_size', config.audio.width)
-    require(width == config.audio.width, 'audio_config.hidden_size', width, config.audio.width)
+    require(
+        width == config.audio.width, 'audio_config.hidden_size', width, f'is {config.audio.width}'
+    )
     return config
 
 

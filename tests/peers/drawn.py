@@ -8,11 +8,11 @@ import zlib
 import numpy as np
 
 
-def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
+def weight(name: str, shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
     """A weight of PyTorch's names, float32: at the scale that lets signals through.
 
-    Matrices have the variance 1 / fan-in, biases and tables are small, the scales of norms near 1,
-    the running mean and variance of a batch norm those of decibels.
+    Matrices have the variance gain / fan-in, the scales of norms are near 1, other vectors small,
+    and the running mean and variance of a batch norm those of decibels.
     """
     draw = np.random.default_rng((0, zlib.crc32(name.encode()))).standard_normal(shape, np.float32)
     if name.endswith('running_mean'):
@@ -23,7 +23,7 @@ def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
         scale = 'norm' in name.lower() and name.endswith('weight')
         return np.float32(scale) + np.float32(0.1) * draw
     fan_in = int(np.prod(shape[1:]))
-    return draw / np.float32(np.sqrt(fan_in))
+    return draw * np.float32(np.sqrt(gain / fan_in))
 
 
 def sounds(size: int) -> dict[str, np.ndarray]:
@@ -42,7 +42,7 @@ def sounds(size: int) -> dict[str, np.ndarray]:
 
 
 def tokens(vocabulary: int) -> tuple[np.ndarray, np.ndarray]:
-    """`[text, token]` int32 from 2 up, and its mask."""
-    lengths = np.array([30, 7, 2])
-    mask = np.arange(30) < lengths[:, None]
-    return np.random.default_rng(2).integers(2, vocabulary, mask.shape).astype(np.int32), mask
+    """`[text, token]` int32 of RoBERTa's, whose padding is 1 and nothing else is, and the mask."""
+    mask = np.arange(30) < np.array([30, 7, 2])[:, None]
+    tokens = np.random.default_rng(2).integers(2, vocabulary, mask.shape)
+    return np.where(mask, tokens, 1).astype(np.int32), mask

@@ -1,7 +1,7 @@
 """Records what transformers makes of a tiny CLAP and of sound: writes clap.npz beside this file.
 
     python3 -m venv peers && peers/bin/pip install torch==2.13.0 transformers==5.23.0
-    peers/bin/python tests/peers/record_clap.py [OUT] [published]
+    peers/bin/python tests/peers/record_clap.py
 
 Recorded with PyTorch 2.13 in float32 on a CPU, transformers 5.23, tokenizers 0.23; the versions are
 in the recording. It holds
@@ -14,9 +14,8 @@ in the recording. It holds
     published/<n>   spectrograms with the published front end, FRAMES of each
     size            parameters and buffers of floats of the published sizes, counted on the meta
                     device
-
-and, where `published` is asked for (10 s and 2 GB), `full_audio` and `full_text`: the embeddings of
-a CLAP in the published sizes whose weights are `tests/peers/drawn.py`'s.
+    full_audio, full_text   embeddings of a CLAP in the published sizes, whose weights are those of
+                    tests/peers/drawn.py (10 s and 2 GB; none of them recorded)
 """
 
 import pathlib
@@ -126,28 +125,26 @@ def published() -> dict[str, np.ndarray]:
 def full() -> dict[str, np.ndarray]:
     model = ClapModel(ClapConfig()).eval()
     for name, leaf in model.state_dict().items():
-        if leaf.is_floating_point():
+        if leaf.ndim and leaf.is_floating_point():
             leaf.copy_(torch.from_numpy(drawn.weight(name, tuple(leaf.shape))))
     mels = mel_spectrograms(ClapFeatureExtractor(**UNFUSED), drawn.sounds(480000))
     tokens, mask = drawn.tokens(50265)
     return {
         'full_audio': embeddings(model, np.stack(list(mels.values()))),
-        'full_text': text_embeddings(model, np.where(mask, tokens, 1), mask),
+        'full_text': text_embeddings(model, tokens, mask),
     }
 
 
-def main(path: pathlib.Path, *asked: str) -> None:
+def main(path: pathlib.Path) -> None:
     modules = (torch, transformers, tokenizers)
     arrays = {'versions': np.array([f'{m.__name__} {m.__version__}' for m in modules])}
     with tempfile.TemporaryDirectory() as folder:
         arrays |= tiny(pathlib.Path(folder))
-    arrays |= published()
-    if 'published' in asked:
-        arrays |= full()
+    arrays |= published() | full()
     np.savez_compressed(path, **arrays)
     print(path, path.stat().st_size, 'bytes')
 
 
 if __name__ == '__main__':
     default = pathlib.Path(__file__).with_name('clap.npz')
-    main(pathlib.Path(sys.argv[1]) if sys.argv[1:] else default, *sys.argv[2:])
+    main(pathlib.Path(sys.argv[1]) if sys.argv[1:] else default)

@@ -1,11 +1,22 @@
 """CLAP against transformers' (a recording of it), from sound and from words; its score."""
 
+import jax
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from jen1composer.errors import BadInput
 from jen1composer.evaluation.clap import clap_score, load_clap
+from jen1composer.evaluation.clap_folder import parameter_shapes
 from jen1composer.evaluation.clap_mel import ClapMel, fill, front_end_from_hugging_face
+from jen1composer.models.clap import (
+    ClapAudio,
+    ClapConfig,
+    ClapText,
+    from_hugging_face,
+    hugging_face_shape,
+    weight_names,
+)
 from tests.jen1composer import clap_recording
 from tests.peers import drawn, live
 
@@ -54,6 +65,25 @@ def test_embeddings_are_those_of_transformers(ears, recorded):
 def test_embeddings_are_those_of_transformers_now(tmp_path, recorded_now):
     folder = clap_recording.write_folder(tmp_path, recorded_now)
     check_against_peer(load_clap(folder), recorded_now)
+
+
+@pytest.mark.slow
+def test_embeddings_in_the_published_size_are_those_of_transformers(recorded):
+    """154 million weights, drawn here and there."""
+    config = ClapConfig()
+    names, weights = weight_names(config), {}
+    for path, shape in parameter_shapes(config).items():
+        there = drawn.weight(names[path], hugging_face_shape(path, shape, config))
+        weights[path] = from_hugging_face(path, there, config)
+    params = traverse_util.unflatten_dict(weights, sep='/')
+    sounds = drawn.sounds(480000).values()
+    mels = np.stack([ClapMel(frequency_min=50)(sound) for sound in sounds])
+    with jax.default_matmul_precision('highest'):
+        audio = jax.jit(ClapAudio(config).apply)({'params': params['audio']}, mels)
+        tokens, mask = drawn.tokens(config.text.vocab_size)
+        text = jax.jit(ClapText(config).apply)({'params': params['text']}, tokens, mask)
+    np.testing.assert_allclose(audio, recorded['full_audio'], atol=1e-5)
+    np.testing.assert_allclose(text, recorded['full_text'], atol=1e-5)
 
 
 @pytest.mark.parametrize('name', SOUNDS)
