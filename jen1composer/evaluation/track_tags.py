@@ -13,7 +13,16 @@ and of true stems of training songs, with the track c of each,
 
 A linear discriminant, in short, of classes that are as likely as one another. It answers with one
 of the tracks whatever it hears, noise and silence too: leave silent stems out, say how many they
-were, and read a share beside that of true stems of held-out songs, which is what can be had.
+were, and read a share beside those of noise and of true stems of held-out songs, which is what can
+be had. `launch.evaluate` measures all of them.
+
+Of Freedoom (fitted on two excerpts of 5.12 s of each stem of 24 training songs, 170 of them not
+silent; tested likewise on the 24 songs of validation and test, 168) it hears 87 % of true stems
+rightly, between 81 and 93, by the tags of MTT: bass 92 %, drums 100, instrument 79, melody 72, of
+which most errors are bass and instrument. The tags of MSD give 86 % (80 to 92), the embedding of
+MSD, put in place of x, 89 (82 to 95), the nearest m_c without S only 85, 68 and 79. That a name
+means what it says holds of drums alone, whose first tags are drums (59 %) and beat: a bass is
+called guitar and piano, so tags are compared with what true stems are called, not with words.
 """
 
 import dataclasses
