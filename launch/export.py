@@ -33,6 +33,7 @@ _TEXT_ENCODER = flags.DEFINE_string(
     'text_encoder', None, 'Where the T5 that the composer was trained with lies now, if it moved.'
 )
 MIB = 1 << 20
+CURVES = 'curves.svg'
 
 
 def main(argv: list[str]) -> None:
@@ -49,6 +50,7 @@ def main(argv: list[str]) -> None:
     from jen1composer.serving.weight_quality import measure
     from jen1composer.training.checkpoints import read_meta
     from jen1composer.training.metrics import read_metrics
+    from launch.demo_charts import composer_curves
     from launch.export_facts import count_examples, hours_of_music
 
     # ---- What can be refused, before anything takes long.
@@ -67,17 +69,22 @@ def main(argv: list[str]) -> None:
         raise BadInput(f'--checkpoint={workdir}: is an export; allowed is a workdir')
     composer = Composer.load(workdir, text_encoder=_TEXT_ENCODER.value)
     meta = read_meta(workdir / 'checkpoints', composer.step)
+    metrics = [
+        row for row in read_metrics(workdir / 'metrics.jsonl') if row['step'] <= composer.step
+    ]
+    beside = {}
+    if any('loss' in row for row in metrics):
+        beside[CURVES] = composer_curves(metrics).encode()
     facts = Facts(
         name=_NAME.value,
         licence=_LICENCE.value,
         identity=meta.identity,
-        metrics=[
-            row for row in read_metrics(workdir / 'metrics.jsonl') if row['step'] <= composer.step
-        ],
+        metrics=metrics,
         examples=count_examples(meta),
         hours=hours_of_music(_LATENTS.value, meta.identity),
         losses=measure(composer, _VARIANTS.value, num_steps=_STEPS.value),
         embedded=_EMBED.value,
+        curves=CURVES if beside else '',
     )
 
     # ---- The folder.
@@ -89,6 +96,7 @@ def main(argv: list[str]) -> None:
         float32=_FLOAT32.value,
         embed_text_encoder=_EMBED.value,
         saved_model=_SAVEDMODEL.value,
+        beside=beside,
         progress=command.report_progress('files'),
     )
     losses = {form: loss._asdict() for form, loss in facts.losses.items()}

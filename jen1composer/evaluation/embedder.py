@@ -1,6 +1,6 @@
 """Ears for the Fréchet distance: each has a name, under which `load_embedder` finds it.
 
-    musicnn   comes with the package musicnn of the extra `eval`: needs no folder
+    musicnn   comes with a package that launch/setup.sh installs: needs no folder
     clap      LAION-CLAP, from a local folder: hears words too
     vggish    from a local folder
 

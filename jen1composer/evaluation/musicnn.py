@@ -145,9 +145,7 @@ def package_folder(package: str = PACKAGE) -> epath.Path:
     """Where an installed package lies, which is not imported; raises BadInput where it is not."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise BadInput(
-            f'embedder: {package} is not installed; `pip install --no-deps musicnn==0.1.0` does it'
-        )
+        raise BadInput(f'embedder: {package} is not installed; `bash launch/setup.sh` does it')
     return epath.Path(spec.submodule_search_locations[0])
 
 

@@ -7,7 +7,7 @@
     DIR/tokenizer.json               its tokenizer
     DIR/programs/<name>.stablehlo    the networks, see `serving.programs`
     DIR/compose.py                   makes music with these files alone
-    DIR/README.md                    the model card
+    DIR/README.md                    the model card, and what it shows
     DIR/SHA256SUMS                   of every other file; `sha256sum -c SHA256SUMS` checks it too
 
 Nothing is read before all files are found to be what SHA256SUMS says, and nothing in the folder is

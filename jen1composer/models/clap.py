@@ -100,16 +100,9 @@ def config_from_hugging_face(value: Mapping[str, Any]) -> ClapConfig:
             said = value[part].get(name, allowed)
             require(said == allowed, f'{part}.{name}', said, f'is {allowed!r}')
     audio, text = value['audio_config'], value['text_config']
-    audio_sizes = {
-        field.name: tuple(audio[field.name]) if field.type == tuple[int, ...] else audio[field.name]
-        for field in dataclasses.fields(HTSATConfig)
-        if field.name in audio
-    }
     config = ClapConfig(
-        audio=HTSATConfig(**audio_sizes),
-        text=RobertaConfig(
-            **{f.name: text[f.name] for f in dataclasses.fields(RobertaConfig) if f.name in text}
-        ),
+        audio=HTSATConfig(**_sizes(HTSATConfig, audio)),
+        text=RobertaConfig(**_sizes(RobertaConfig, text)),
         projection_dim=value.get('projection_dim', 512),
     )
     stride = audio.get('patch_stride', config.audio.patch_size)
@@ -121,6 +114,14 @@ def config_from_hugging_face(value: Mapping[str, Any]) -> ClapConfig:
         width == config.audio.width, 'audio_config.hidden_size', width, f'is {config.audio.width}'
     )
     return config
+
+
+def _sizes(config: type, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of the fields of `config`, lists as tuples."""
+    names = [field.name for field in dataclasses.fields(config) if field.name in said]
+    return {
+        name: tuple(said[name]) if isinstance(said[name], list) else said[name] for name in names
+    }
 
 
 def unit(x: jax.Array) -> jax.Array:

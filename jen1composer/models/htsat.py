@@ -29,6 +29,7 @@ Sources: Chen et al. 2022 (HTSAT), Liu et al. 2021 (Swin), Wu et al. 2023 (LAION
 """
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -62,15 +63,13 @@ class HTSATConfig:
         for name in ('num_mel_bins', 'spec_size', 'window_size', 'patch_size'):
             size = getattr(self, name)
             require(isinstance(size, int) and size > 0, name, size, 'are whole numbers from 1')
-        side, bins, window, stages = (
-            self.spec_size,
-            self.num_mel_bins,
-            self.window_size,
-            self.depths,
-        )
+        for name in ('depths', 'num_attention_heads'):
+            each = getattr(self, name)
+            ok = isinstance(each, tuple) and len(each) > 0 and all(n > 0 for n in each)
+            require(ok, name, each, 'are whole numbers from 1, one for each stage')
+        side, bins, stages = self.spec_size, self.num_mel_bins, self.depths
         require(side % bins == 0, 'spec_size', side, f'are multiples of the {bins} mel bins')
-        require(len(stages) > 0 and min(stages) > 0, 'depths', stages, 'are blocks of each stage')
-        unit = self.patch_size * 2 ** (len(stages) - 1) * window
+        unit = self.patch_size * 2 ** (len(stages) - 1) * self.window_size
         require(
             side % unit == 0,
             'spec_size',
@@ -78,7 +77,7 @@ class HTSATConfig:
             f'are multiples of {unit}: whole windows throughout',
         )
         heads = self.num_attention_heads
-        ok = len(heads) == len(stages) and min(heads) > 0
+        ok = len(heads) == len(stages)
         require(ok, 'num_attention_heads', heads, f'are those of the {len(stages)} stages')
         ok = all(self.stage_width(i) % heads[i] == 0 for i in range(len(stages)))
         require(ok, 'num_attention_heads', heads, 'divide the width of their stage')
@@ -132,7 +131,7 @@ def seen(grid: int, window: int, shift: int) -> np.ndarray:
     return parts[:, :, None] == parts[:, None, :]
 
 
-def windows(x, window: int):
+def windows(x: Any, window: int) -> Any:  # of numpy or jax
     """`[example, row, column, channel]` -> `[example, window, patch, channel]`."""
     examples, grid, _, width = x.shape
     across = grid // window
@@ -140,7 +139,7 @@ def windows(x, window: int):
     return x.reshape(examples, across**2, window**2, width)
 
 
-def unwindows(x: jax.Array, window: int) -> jax.Array:
+def unwindows(x: Any, window: int) -> Any:
     """The inverse of `windows`."""
     examples, count, _, width = x.shape
     across = round(count**0.5)

@@ -8,6 +8,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -50,6 +51,7 @@ def write_export(
     float32: bool = True,
     embed_text_encoder: bool = False,
     saved_model: bool = False,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
     progress: Progress = lambda done, total: None,
 ) -> dict[str, int]:
     """Writes the folder `out` and returns the sizes of its files in bytes.
@@ -62,6 +64,7 @@ def write_export(
         float32: whether the weights are there as they are, too; without them a variant is needed.
         embed_text_encoder: whether its weights and its program are in the folder.
         saved_model: whether there is a folder savedmodel/ too, see `serving.saved_model`.
+        beside: more files, by name: what the card shows or refers to.
         progress: called with the number of files done and of all.
 
     Raises:
@@ -80,6 +83,7 @@ def write_export(
         for name, program in programs(composer, text=embed_text_encoder).items()
     }
     files = _files(composer, made, forms, embed_text_encoder)
+    files |= {name: functools.partial(bytes, content) for name, content in beside.items()}
     total = len(files) + saved_model
     aside = out.with_name(f'{out.name}.{os.getpid()}.aside')
     (aside / 'programs').mkdir(parents=True)

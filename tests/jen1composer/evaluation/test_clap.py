@@ -4,11 +4,14 @@ import jax
 import numpy as np
 import pytest
 from flax import traverse_util
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jen1composer.errors import BadInput
 from jen1composer.evaluation.clap import clap_score, load_clap
 from jen1composer.evaluation.clap_folder import parameter_shapes
 from jen1composer.evaluation.clap_mel import ClapMel, fill, front_end_from_hugging_face
+from jen1composer.evaluation.embedder import load_embedder
 from jen1composer.models.clap import (
     ClapAudio,
     ClapConfig,
@@ -67,6 +70,11 @@ def test_embeddings_are_those_of_transformers_now(tmp_path, recorded_now):
     check_against_peer(load_clap(folder), recorded_now)
 
 
+def test_it_is_found_by_its_name(tmp_path, recorded, ears):
+    found = load_embedder('clap', clap_recording.write_folder(tmp_path, recorded))
+    assert (found.name, found.fingerprint) == ('clap', ears.fingerprint)
+
+
 @pytest.mark.slow
 def test_embeddings_in_the_published_size_are_those_of_transformers(recorded):
     """154 million weights, drawn here and there."""
@@ -103,6 +111,15 @@ def test_a_long_sound_is_heard_window_by_window(ears):
     starts = [0, WINDOW, 2 * WINDOW, 3 * WINDOW, 3 * WINDOW + 700]
     alone = [ears.embed(stereo(sound)[start : start + WINDOW]) for start in starts]
     np.testing.assert_allclose(embedded, np.concatenate(alone), atol=1e-6)
+
+
+@settings(max_examples=15)
+@given(samples=st.integers(1, 3 * WINDOW), loud=st.sampled_from([0.0, 1e-6, 1.0, 100.0]))
+def test_a_sound_of_any_length_and_level_has_an_embedding_for_each_window(samples, loud, ears):
+    sound = np.random.default_rng(samples).standard_normal((samples, 2)).astype(np.float32)
+    embedded = ears.embed(loud * sound)
+    assert embedded.shape == (-(-samples // WINDOW), ears.width)
+    np.testing.assert_allclose(np.linalg.norm(embedded, axis=1), 1, atol=1e-6)
 
 
 def test_more_texts_than_a_batch_are_as_each_alone(ears):

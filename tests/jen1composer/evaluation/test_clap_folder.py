@@ -103,6 +103,8 @@ def test_a_missing_or_damaged_file_is_named(name, folder):
         ('audio_config', {'patch_stride': [2, 2]}, r'patch_stride: \[2, 2\]; allowed is .* 4'),
         ('audio_config', {'window_size': 5}, 'spec_size: 64; allowed are multiples of 80'),
         ('audio_config', {'num_attention_heads': [2, 3, 5]}, 'heads: .* divide the width'),
+        ('audio_config', {'num_attention_heads': 4}, 'heads: 4; allowed are .* for each stage'),
+        ('audio_config', {'num_attention_heads': [2, 3]}, 'heads: .* those of the 3 stages'),
         ('audio_config', {'depths': [2, 2, 3]}, r'hold no audio\S+layers\.2\.blocks\.2\.'),
         ('audio_config', {'num_mel_bins': 32}, r'preprocessor\S+ feature_size: 16; allowed is 32'),
         ('text_config', {'hidden_act': 'relu'}, "hidden_act: 'relu'; allowed is 'gelu'"),

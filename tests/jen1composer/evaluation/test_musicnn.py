@@ -144,7 +144,7 @@ def test_bad_input_is_named(ear, tmp_path):
             load_embedder(name)
         with pytest.raises(BadInput, match=str(tmp_path)):
             load_embedder(name, tmp_path)
-    with pytest.raises(BadInput, match='no_such_package is not installed; `pip install'):
+    with pytest.raises(BadInput, match='no_such_package is not installed; `bash launch'):
         package_folder('no_such_package')
     with pytest.raises(BadInput, match=r'MSD_musicnn/\.index is missing'):
         load_musicnn(tmp_path)

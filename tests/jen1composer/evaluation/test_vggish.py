@@ -130,6 +130,7 @@ def test_a_sound_at_48_khz_is_embedded_patch_by_patch(ears):
 
 
 def test_the_fingerprint_is_of_the_weights(ears, folder, tmp_path):
+    assert ears.name == 'vggish'
     arrays = safetensors.numpy.load_file(folder / 'model.safetensors')
     arrays['features.0.bias'] = np.nextafter(arrays['features.0.bias'], 9)
     safetensors.numpy.save_file(arrays, tmp_path / 'model.safetensors')
