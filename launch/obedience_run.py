@@ -24,7 +24,7 @@ from data_pipeline.sources.wheels import Wheel, fetch, member
 from jen1composer.errors import BadInput
 from jen1composer.evaluation import obedience
 from jen1composer.evaluation.basic_pitch import FRAME_S, BasicPitch
-from jen1composer.evaluation.intervals import bootstrap_mean
+from jen1composer.evaluation.intervals import bootstrap
 from jen1composer.generation.composer import Composer
 from jen1composer.generation.progression import chord_changes, parse_progression
 from jen1composer.generation.request import Request
@@ -182,7 +182,7 @@ def summarise(pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             for kind, value in (('told', told), ('free', free), ('gain', told - free)):
                 by_seed[kind].setdefault(str(piece['seed']), []).append(value)
         found[measure] = {
-            kind: bootstrap_mean(values, SEED_OF_DRAWS).json() for kind, values in by_seed.items()
+            kind: bootstrap(values, seed=SEED_OF_DRAWS)._asdict() for kind, values in by_seed.items()
         }
     return found
 
