@@ -109,9 +109,7 @@ def make_sounds(evaluation: Evaluation, out: epath.PathLike) -> Sounds:
     tasks = systems.tasks(tracks, evaluation.subsets)
     bar = command.progress((), 'pieces', total=len(tasks) * len(excerpts))
     for task in tasks:
-        compose_task(
-            evaluation.composer, sounds, excerpts, task, evaluation.sampling, bar.update
-        )
+        compose_task(evaluation.composer, sounds, excerpts, task, evaluation.sampling, bar.update)
     bar.close()
     return sounds
 

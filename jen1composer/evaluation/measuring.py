@@ -42,9 +42,7 @@ def measure_stem(
     return _cell(_each(measure, excerpts))
 
 
-def measure_mix(
-    sounds: Sounds, excerpts: Sequence[Excerpt], mix: Mix, embedder: Embedder
-) -> Cell:
+def measure_mix(sounds: Sounds, excerpts: Sequence[Excerpt], mix: Mix, embedder: Embedder) -> Cell:
     """Of each excerpt `levels`, `coherence` and `rhythm`; embeddings as of a stem."""
 
     def measure(excerpt: Excerpt) -> tuple[dict[str, Any], np.ndarray]:

@@ -191,7 +191,9 @@ class Composer:
             latents=self._encode(parts, num_frames),  # (1)
             known=known,
             window=make_windows(
-                request, spec, self._text(request.prompt, request.roles(spec.tracks))  # (2)
+                request,
+                spec,
+                self._text(request.prompt, request.roles(spec.tracks)),  # (2)
             ),
         )
 

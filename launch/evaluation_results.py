@@ -1,0 +1,58 @@
+"""What was measured, as scores: report.json, tables on the terminal, and the page."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+from jen1composer.evaluation import scores as scoring
+from jen1composer.evaluation.cells import Cell
+from jen1composer.evaluation.embedder import Embedder
+from jen1composer.evaluation.page import render
+from jen1composer.evaluation.sounds import Sounds
+from jen1composer.evaluation.verdicts import verdicts
+from jen1composer.training.files import write_whole
+from launch.evaluation_page import make_page, write_pieces
+from launch.evaluation_report import as_text, tables, verdict_table
+from launch.evaluation_run import Evaluation
+
+
+def write_results(
+    evaluation: Evaluation,
+    sounds: Sounds,
+    embedder: Embedder,
+    stems: Mapping[str, Mapping[str, Cell]],
+    mixes: Mapping[str, Cell],
+) -> epath.Path:
+    """Writes report.json and index.html beside the sounds, prints tables; returns the page."""
+    excerpts, seed = evaluation.excerpts, evaluation.sampling.seed
+    scores: dict[str, Any] = {
+        'coherence': scoring.coherence_scores(excerpts, mixes, evaluation.tracks, seed),
+        'frechet': scoring.frechet_scores(excerpts, stems, mixes, seed),
+        'levels': scoring.level_scores(excerpts, stems, seed),
+    }
+    found = verdicts(scores)
+    report = {
+        'question': evaluation.question,
+        'embedder': {'name': embedder.name, 'fingerprint': embedder.fingerprint},
+        'verdicts': [dataclasses.asdict(verdict) for verdict in found],
+        **scores,
+    }
+    write_whole(sounds.folder / 'report.json', (json.dumps(report, indent=1) + '\n').encode())
+    for table in [verdict_table(found), *tables(scores)]:
+        print(as_text(table))
+    songs = len({excerpt.song for excerpt in excerpts})
+    about = (
+        f'{len(excerpts)} excerpts of {evaluation.num_samples / 48_000:.2f} s from {songs} songs '
+        f'that were held out ({", ".join(evaluation.question["splits"])}), made anew in '
+        f'{evaluation.sampling.num_steps} steps by a composer of '
+        f'{evaluation.composer.num_parameters / 1e6:.1f} million parameters after '
+        f'{evaluation.composer.step:,} steps of training, and heard by {embedder.name}. Intervals '
+        'are of 95 % over songs.'
+    )
+    pieces = write_pieces(sounds, excerpts, evaluation.tracks)
+    page = sounds.folder / 'index.html'
+    write_whole(page, render(make_page(scores, found, about, pieces)).encode())
+    return page
