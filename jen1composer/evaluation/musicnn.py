@@ -13,8 +13,9 @@ A sound of fewer than 187 frames is repeated until it fills a patch. One of 5.12
 three patches, from 0, 67 and 134. The level counts: a sound 20 dB softer has another embedding. So
 does silence have one, and the same for all. Nothing above 8 kHz is heard, nor stereo.
 
-The published extractor rounds P to float16 before (3), where a tone of more than about -17 dB full
-scale is infinite and its tags are no numbers; here all is float32, and otherwise as there.
+The published extractor rounds P to float16 before (3), where a tone above about -19 dB full scale
+is infinite, and gives the first patch's embedding for every patch; here all is float32 and each
+patch has its own.
 
 There are two sets of weights: 'MSD', trained on 200 thousand tracks with tags of genre, mood and
 decade, is the ear; 'MTT', trained on 19 thousand clips, has tags of instruments. Their files are
@@ -23,6 +24,7 @@ Source: Pons and Serra 2019, arXiv 1909.06654; package musicnn 0.1.0, ISC licenc
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 from typing import Any
@@ -95,7 +97,11 @@ class Musicnn:
 
     def hear(self, audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The embeddings as of `embed`, and the probability of each tag, `[window, tag]`."""
-        patches = log_mel_patches(soxr.resample(windows.mono(audio), SAMPLE_RATE, RATE, 'VHQ'))
+        sound = soxr.resample(windows.mono(audio), SAMPLE_RATE, RATE, 'VHQ')
+        return self.hear_patches(log_mel_patches(sound))
+
+    def hear_patches(self, patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Equation (5): `[window, 187, 96]` -> `[window, 200]` and `[window, tag]`, float32."""
         embeddings = np.zeros((len(patches), WIDTH), np.float32)
         logits = np.zeros((len(patches), len(self.tags)), np.float32)
         for start in range(0, len(patches), _PATCHES):
@@ -147,14 +153,17 @@ def package_folder(package: str = PACKAGE) -> epath.Path:
 
 def log_mel(sound: np.ndarray) -> np.ndarray:
     """Equations (2) and (3): `[sample]` at 16 kHz -> `[frame, 96]` float32."""
-    power = librosa.feature.melspectrogram(
-        y=np.asarray(sound, np.float32),
-        sr=RATE,
-        n_fft=TRANSFORM,
-        hop_length=STEP,
-        n_mels=BANDS,
-    )
-    return np.log10(1e4 * power.T + 1).astype(np.float32)
+    padded = np.pad(np.asarray(sound, np.float32), TRANSFORM // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, TRANSFORM)[::STEP]
+    spectrum = np.fft.rfft(frames * np.hanning(TRANSFORM + 1)[:-1].astype(np.float32))
+    power = np.square(np.abs(spectrum)) @ filterbank()
+    return np.log10(1e4 * power + 1).astype(np.float32)
+
+
+@functools.cache
+def filterbank() -> np.ndarray:
+    """M of equation (3), `[bin, band]`."""
+    return librosa.filters.mel(sr=RATE, n_fft=TRANSFORM, n_mels=BANDS).T
 
 
 def log_mel_patches(sound: np.ndarray) -> np.ndarray:

@@ -12,10 +12,11 @@ holds
     embedding/<set>     the last hidden layer of `patches()` in float32, [patch, 200]
     logits/<set>        likewise, [patch, tag]
     heard/<set>         what its extractor makes of `sound()` in a file, float16 within: the hidden
-    probability/<set>   layer and the tags of patches that follow one another
+                        layer, of which it gives that of the first patch for every patch, [1, 200]
+    probability/<set>   likewise the tags, of patches that follow one another, [patch, tag]
 
-and of `sound()` ten times as loud `loud`, whether all of its probabilities are numbers. Besides, a
-small checkpoint of a few types and shapes: `index` and `data`, its files, and `saved/<name>`.
+and, besides, a small checkpoint of a few types and shapes: `index` and `data`, its files, and what
+is in it, `saved/<name>`.
 """
 
 import os
@@ -72,9 +73,8 @@ def main(path: pathlib.Path) -> None:
 
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        file, louder = pathlib.Path(folder) / 'sound.wav', pathlib.Path(folder) / 'loud.wav'
+        file = pathlib.Path(folder) / 'sound.wav'
         soundfile.write(file, sound(), RATE, 'FLOAT')
-        soundfile.write(louder, 10 * sound(), RATE, 'FLOAT')
         for name in SETS:
             model = f'{name}_musicnn'
             found[f'tags/{name}'] = np.array(getattr(configuration, f'{name}_LABELS'))
@@ -89,10 +89,8 @@ def main(path: pathlib.Path) -> None:
                 logits, embedding = session.run([out[0], out[-1]], feed)
             found[f'embedding/{name}'], found[f'logits/{name}'] = embedding, logits
             probability, _, features = extractor.extractor(str(file), model=model)
-            found[f'heard/{name}'] = features['penultimate']
+            found[f'heard/{name}'] = features['penultimate'][:1]
             found[f'probability/{name}'] = probability
-        loud, _ = extractor.extractor(str(louder), model='MSD_musicnn', extract_features=False)
-        found['loud'] = np.array(bool(np.isfinite(loud).all()))
         saved = checkpoint(tf, pathlib.Path(folder))
         for key, end in (('index', 'index'), ('data', 'data-00000-of-00001')):
             found[key] = np.fromfile(pathlib.Path(folder) / f'small.{end}', np.uint8)
