@@ -8,8 +8,10 @@ from typing import Any
 from etils import epath
 
 from jen1composer.evaluation import scores as scoring
+from jen1composer.evaluation import systems
 from jen1composer.evaluation.cells import Cell
 from jen1composer.evaluation.embedder import Embedder
+from jen1composer.evaluation.measuring import heard_together
 from jen1composer.evaluation.page import render
 from jen1composer.evaluation.sounds import Sounds
 from jen1composer.evaluation.verdicts import verdicts
@@ -28,8 +30,12 @@ def write_results(
 ) -> epath.Path:
     """Writes report.json and index.html beside the sounds, prints tables; returns the page."""
     excerpts, seed = evaluation.excerpts, evaluation.sampling.seed
+    together = {
+        mix.name: heard_together(mix, stems)
+        for mix in systems.mixes(evaluation.tracks, evaluation.subsets)
+    }
     scores: dict[str, Any] = {
-        'coherence': scoring.coherence_scores(excerpts, mixes, evaluation.tracks, seed),
+        'coherence': scoring.coherence_scores(excerpts, together, evaluation.tracks, seed),
         'frechet': scoring.frechet_scores(excerpts, stems, mixes, seed),
         'levels': scoring.level_scores(excerpts, stems, seed),
     }

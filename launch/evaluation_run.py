@@ -157,11 +157,9 @@ def measure(
 ) -> tuple[dict[str, dict[str, Cell]], dict[str, Cell]]:
     """The cells of stems, by system and track, and of mixes, by name."""
     excerpts, tracks = evaluation.excerpts, evaluation.tracks
-    made: dict[str, list[str]] = {}
-    for task in systems.tasks(tracks):
+    made = {system: list(tracks) for system in systems.BASELINES}
+    for task in systems.tasks(tracks, evaluation.subsets):
         made.setdefault(task.system, []).extend(task.targets)
-    others = (systems.ORIGINAL, systems.DECODED, systems.RETRIEVAL, systems.NOISE)
-    made |= {system: list(tracks) for system in (*others, systems.DECODED_NOISE)}
     mixes = systems.mixes(tracks, evaluation.subsets)
     work = [(system, track) for system, there in made.items() for track in there]
     decided = {'embedder': embedder.fingerprint}

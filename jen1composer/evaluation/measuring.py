@@ -4,57 +4,84 @@ import concurrent.futures
 import functools
 import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from jen1composer.evaluation import systems
 from jen1composer.evaluation.cells import Cell
-from jen1composer.evaluation.coherence import coherence
+from jen1composer.evaluation.coherence import chroma, coherence_of
 from jen1composer.evaluation.embedder import Embedder
 from jen1composer.evaluation.levels import levels
 from jen1composer.evaluation.log_mel import log_mel, log_mel_distance
-from jen1composer.evaluation.rhythm import rhythm
+from jen1composer.evaluation.onsets import onset_strength
+from jen1composer.evaluation.onsets import sounds as is_heard
+from jen1composer.evaluation.rhythm import beats_of, rhythm_of
 from jen1composer.evaluation.sounds import Sounds
 from jen1composer.evaluation.systems import Excerpt, Mix
 
 T = TypeVar('T')
-EMBEDDINGS = 'embeddings'
+EMBEDDINGS, ONSETS, CHROMA = 'embeddings', 'onsets', 'chroma'
+Row = tuple[dict[str, Any], dict[str, np.ndarray]]  # of an excerpt: JSON and arrays
 
 
 def measure_stem(
     sounds: Sounds, excerpts: Sequence[Excerpt], system: str, track: str, embedder: Embedder
 ) -> Cell:
-    """Of each excerpt `levels` and `log_mel_db`, the distance to the original; [excerpt] rows.
+    """What a stem is by itself, so that it is heard once for all the mixes it is in.
 
-    The array `embeddings` is [excerpt, window, width].
+    A row per excerpt: `levels`, `log_mel_db` (the distance to the original), `sounds`, `beats_s`.
+    Arrays: embeddings `[excerpt, window, width]`, onsets `[excerpt, frame]`, chroma `[excerpt,
+    frame, pitch class]`; the last two tell nothing where it does not sound.
     """
 
-    def measure(excerpt: Excerpt) -> tuple[dict[str, Any], np.ndarray]:
+    def measure(excerpt: Excerpt) -> Row:
         audio = sounds.read(system, excerpt.name, track)
         original = sounds.read(systems.ORIGINAL, excerpt.name, track)
+        heard = is_heard(audio)
+        onsets = onset_strength(audio)  # of silence it is 0 or rounding, and not counted
         found = levels(audio) | {
             'log_mel_db': log_mel_distance(log_mel(original), log_mel(audio)),
+            'sounds': heard,
+            'beats_s': beats_of(onsets).tolist() if heard else [],
         }
-        return found, embedder.embed(audio)
+        arrays = {EMBEDDINGS: embedder.embed(audio), ONSETS: onsets, CHROMA: chroma(audio)}
+        return found, arrays
 
     return _cell(_each(measure, excerpts))
 
 
 def measure_mix(sounds: Sounds, excerpts: Sequence[Excerpt], mix: Mix, embedder: Embedder) -> Cell:
-    """Of each excerpt `levels`, `coherence` and `rhythm`; embeddings as of a stem."""
+    """A row per excerpt, `levels` of the sum; embeddings as of a stem."""
 
-    def measure(excerpt: Excerpt) -> tuple[dict[str, Any], np.ndarray]:
-        stems = sounds.stems(mix, excerpt.name)
-        audio = functools.reduce(operator.add, stems.values())
-        return levels(audio) | coherence(stems) | rhythm(stems), embedder.embed(audio)
+    def measure(excerpt: Excerpt) -> Row:
+        audio = functools.reduce(operator.add, sounds.stems(mix, excerpt.name).values())
+        return levels(audio), {EMBEDDINGS: embedder.embed(audio)}
 
     return _cell(_each(measure, excerpts))
 
 
-def _cell(rows: Sequence[tuple[dict[str, Any], np.ndarray]]) -> Cell:
-    return Cell([found for found, _ in rows], {EMBEDDINGS: np.stack([array for _, array in rows])})
+def heard_together(mix: Mix, stems: Mapping[str, Mapping[str, Cell]]) -> list[dict[str, Any]]:
+    """`coherence` and `rhythm` of a mix, a row per excerpt; `stems` are cells by system, track."""
+    cells = {track: stems[system][track] for track, system in mix.sources.items()}
+    rows = []
+    for number in range(len(next(iter(cells.values())).found)):
+        there = {track: cell for track, cell in cells.items() if cell.found[number]['sounds']}
+        rows.append(
+            coherence_of(
+                {track: cell.arrays[ONSETS][number] for track, cell in there.items()},
+                {track: cell.arrays[CHROMA][number] for track, cell in there.items()},
+            )
+            | rhythm_of([np.array(cell.found[number]['beats_s']) for cell in there.values()])
+        )
+    return rows
+
+
+def _cell(rows: Sequence[Row]) -> Cell:
+    names = rows[0][1]
+    arrays = {name: np.stack([of[name] for _, of in rows]) for name in names}
+    return Cell([found for found, _ in rows], arrays)
 
 
 def _each(work: Callable[[Excerpt], T], excerpts: Sequence[Excerpt]) -> list[T]:

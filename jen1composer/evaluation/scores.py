@@ -1,7 +1,7 @@
 """From cells to figures with intervals over songs.
 
 Coherence of an answer. A measure hears two tracks, onsets of bass and drums or pitches of two
-others, or all of them. In `each`, `alone`, `retrieval` and the like one track at a time is another's:
+others, or all. In `each`, `alone`, `retrieval` and the like one track at a time is another's:
 
 (1) v_i(m) = the mean of measure m of excerpt i over the mixes whose target m hears
 (2) rhythm_i = v_i(onset_correlation),   harmony_i = the mean over pairs of v_i(chroma_correlation)
@@ -39,24 +39,26 @@ HARMONY = tuple(name for name in HEARS if name.startswith('chroma_correlation'))
 OF_ALL = ('irs', 'cbs', 'cbd')
 COMPOSITE = ('rhythm', 'harmony', 'together')
 Values = list[float | None]  # of every excerpt
+Together = Mapping[str, Sequence[Mapping[str, Any]]]  # by mix: `heard_together`
 
 
 def coherence_values(
-    mixes: Mapping[str, Cell], tracks: Sequence[str], system: str, measure: str
+    together: Together, tracks: Sequence[str], system: str, measure: str
 ) -> Values:
     """Equations (1) to (3) of an answer, or of a mix that is of one system."""
     if measure == 'rhythm':
-        return coherence_values(mixes, tracks, system, 'onset_correlation')
+        return coherence_values(together, tracks, system, 'onset_correlation')
     if measure == 'harmony':
-        return _means([coherence_values(mixes, tracks, system, name) for name in HARMONY])
+        return _means([coherence_values(together, tracks, system, name) for name in HARMONY])
     if measure == 'together':
         return _means(
-            [coherence_values(mixes, tracks, system, name) for name in COMPOSITE[:2]], all_of=True
+            [coherence_values(together, tracks, system, name) for name in COMPOSITE[:2]],
+            all_of=True,
         )
     hears = HEARS.get(measure, tuple(tracks))
     answers = [f'{system}/{track}' for track in tracks if track in hears]
-    names = [name for name in answers if name in mixes] or [system]
-    return _means([[row[measure] for row in mixes[name].found] for name in names])
+    names = [name for name in answers if name in together] or [system]
+    return _means([[row[measure] for row in together[name]] for name in names])
 
 
 def interval(excerpts: Sequence[Excerpt], values: Values, seed: int) -> Interval | None:
@@ -129,15 +131,15 @@ def frechet_scores(
 
 
 def coherence_scores(
-    excerpts: Sequence[Excerpt], mixes: Mapping[str, Cell], tracks: Sequence[str], seed: int
+    excerpts: Sequence[Excerpt], together: Together, tracks: Sequence[str], seed: int
 ) -> dict[str, dict[str, Any]]:
     """By measure: the interval of every answer and whole mix, and of `each` minus the others."""
-    answers = [f'{system}' for system in systems.ANSWERS]
+    answers = list(systems.ANSWERS)
     whole = [system for system in systems.WHOLE if system not in answers]
     found: dict[str, dict[str, Any]] = {}
     for measure in (*COMPOSITE, *HEARS, *OF_ALL):
         values = {
-            system: coherence_values(mixes, tracks, system, measure)
+            system: coherence_values(together, tracks, system, measure)
             for system in (*answers, *whole)
         }
         found[measure] = {

@@ -44,7 +44,7 @@ class Sounds:
         write_whole(path, file.getvalue())
 
     def read(self, system: str, excerpt: str, track: str) -> np.ndarray:
-        """Float32 `[sample, 2]`; raises BadInput, naming the file, where it is missing or broken."""
+        """Float32 `[sample, 2]`; raises BadInput, naming the file, where it cannot be read."""
         path = self.path(system, excerpt, track)
         try:
             audio, _ = soundfile.read(io.BytesIO(path.read_bytes()), dtype='float32')

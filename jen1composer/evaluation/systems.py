@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 ORIGINAL, DECODED, JOINT, EACH, ALONE = 'original', 'decoded', 'joint', 'each', 'alone'
 RETRIEVAL, SHUFFLED, NOISE, DECODED_NOISE = 'retrieval', 'shuffled', 'noise', 'decoded_noise'
 ANSWERS = (EACH, DECODED, ALONE, RETRIEVAL, SHUFFLED)  # of one track, beside the true others
+BASELINES = (ORIGINAL, DECODED, RETRIEVAL, SHUFFLED, NOISE, DECODED_NOISE)  # that no composer made
 WHOLE = (ORIGINAL, DECODED, JOINT, ALONE, SHUFFLED, NOISE, DECODED_NOISE)
 
 
