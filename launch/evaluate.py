@@ -45,16 +45,16 @@ _EMBEDDER_FOLDER = flags.DEFINE_string('embedder_folder', None, 'Where its weigh
 def main(argv: list[str]) -> None:
     del argv
     from data_pipeline.records import Prepared
-    from jen1composer.evaluation.embedder import load_embedder
     from jen1composer.evaluation.making import Sampling
     from jen1composer.generation.composer import Composer
     from launch import requests
+    from launch.evaluation_ears import load_ears
     from launch.evaluation_results import write_results
     from launch.evaluation_run import make_evaluation, make_sounds, measure
 
     command.use_compilation_cache()
     out = command.folder('--out', _OUT.value)
-    embedder = load_embedder(_EMBEDDER.value, _EMBEDDER_FOLDER.value)
+    ears = load_ears(_EMBEDDER.value, _EMBEDDER_FOLDER.value)
     prepared = Prepared(_DATA.value)
     composer = Composer.load(_CHECKPOINT.value)
     tracks = composer.spec.tracks
@@ -74,8 +74,7 @@ def main(argv: list[str]) -> None:
         subsets=_SUBSETS.value,
     )
     sounds = make_sounds(evaluation, out)
-    stems, mixes = measure(evaluation, sounds, embedder)
-    page = write_results(evaluation, sounds, embedder, stems, mixes)
+    page = write_results(evaluation, sounds, ears, measure(evaluation, sounds, ears))
     print(json.dumps({'page': str(page)}))
 
 

@@ -10,6 +10,7 @@ from jen1composer.evaluation.verdicts import Verdict
 WORDS = {
     systems.ORIGINAL: 'the songs themselves',
     'other_half': 'half of the songs to the other half',
+    systems.TRAINING: 'training songs',
     systems.DECODED: 'the songs, encoded and decoded',
     systems.JOINT: 'made all at once',
     systems.EACH: 'made for the others given',
@@ -60,6 +61,7 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
         _differences(scores['coherence']),
         _frechet(scores['frechet']),
         _mixes(scores['frechet']['mix']),
+        *([_tags(scores['tags'])] if 'tags' in scores else []),
         *(_levels(scores['levels'], name) for name in LEVELS),
     ]
 
@@ -128,6 +130,21 @@ def _mixes(scores: Mapping[str, Any]) -> Table:
     )
 
 
+def _tags(scores: Mapping[str, Any]) -> Table:
+    shown = [name for name in scores if name != 'chance']
+    systems_shown = list(scores['all'])
+    return Table(
+        title='Share of stems that are heard as their own track',
+        header=['', *shown],
+        rows=[
+            [WORDS.get(name, name), *(_interval(scores[of].get(name), 2) for of in shown)]
+            for name in systems_shown
+        ],
+        text='By the tags that musicnn gives them, silent ones left out; by chance '
+        f'{scores["chance"]:.2f}.',
+    )
+
+
 def _levels(scores: Mapping[str, Any], quantity: str) -> Table:
     title, digits = LEVELS[quantity]
     names = list(next(iter(scores.values())))
@@ -137,7 +154,7 @@ def _levels(scores: Mapping[str, Any], quantity: str) -> Table:
         rows=[
             [
                 WORDS.get(name, name),
-                *(_interval(of[name][quantity], digits) for of in scores.values()),
+                *(_interval(of.get(name, {}).get(quantity), digits) for of in scores.values()),
             ]
             for name in names
         ],
@@ -151,8 +168,10 @@ def _mix_words(name: str) -> str:
 
 def _few(found: Mapping[str, Any]) -> str:
     samples, width = found['samples'], found['width']
-    few = '' if samples > width else ' fewer than a covariance needs, so it is shrunk:'
-    return f'Of {samples} windows in {width} dimensions;{few} compare within this table only.'
+    few = ', fewer than a covariance needs, so it is shrunk' if found['short'] else ''
+    return (
+        f'Of {samples} windows in {width} dimensions{few}; to be compared within this table only.'
+    )
 
 
 def _distance(found: Mapping[str, Any] | None) -> str:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,15 +13,21 @@ from data_pipeline.records import Prepared
 from jen1composer.errors import BadInput
 from jen1composer.evaluation import systems
 from jen1composer.evaluation.cells import Cell, cell
-from jen1composer.evaluation.embedder import Embedder
 from jen1composer.evaluation.making import Sampling, compose_task, write_baselines
-from jen1composer.evaluation.measuring import measure_mix, measure_stem
+from jen1composer.evaluation.measuring import (
+    EMBEDDINGS,
+    Ears,
+    measure_mix,
+    measure_stem,
+    measure_training,
+)
 from jen1composer.evaluation.retrieval import nearest
+from jen1composer.evaluation.scores import distance, half_to_half
 from jen1composer.evaluation.sounds import Sounds, open_sounds
-from jen1composer.evaluation.systems import Excerpt
+from jen1composer.evaluation.systems import Excerpt, Mix
 from jen1composer.generation.composer import Composer
 from launch import command
-from launch.evaluation_excerpts import choose_excerpts, read_stems, sounding_starts
+from launch.evaluation_excerpts import choose_excerpts, read_stems
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +38,7 @@ class Evaluation:
         composer: what is evaluated.
         prepared: the songs.
         excerpts: held out.
+        training: of songs that were trained on, as many.
         sampling: how the composer is asked.
         subsets: whether every split of the tracks into given and made is a task.
         question: all of that as JSON.
@@ -40,6 +47,7 @@ class Evaluation:
     composer: Composer
     prepared: Prepared
     excerpts: Sequence[Excerpt]
+    training: Sequence[Excerpt]
     sampling: Sampling
     subsets: bool
     question: Mapping[str, Any]
@@ -83,6 +91,7 @@ def make_evaluation(
         composer=composer,
         prepared=prepared,
         excerpts=excerpts,
+        training=choose_excerpts(prepared, ('train',), num_samples, count),
         sampling=sampling,
         subsets=subsets,
         question=question,
@@ -101,8 +110,9 @@ def make_sounds(evaluation: Evaluation, out: epath.PathLike) -> Sounds:
     """Writes every system's stems that are not there yet."""
     sounds = open_sounds(out, evaluation.question)
     excerpts, tracks = evaluation.excerpts, evaluation.tracks
-    _write_read(evaluation, sounds, systems.ORIGINAL, excerpts)
-    _write_read(evaluation, sounds, systems.RETRIEVAL, retrieved(evaluation))
+    _write_read(evaluation, sounds, systems.ORIGINAL, excerpts, excerpts)
+    _write_read(evaluation, sounds, systems.RETRIEVAL, excerpts, retrieved(evaluation))
+    _write_read(evaluation, sounds, systems.TRAINING, evaluation.training, evaluation.training)
     bar = command.progress((), 'anchors', total=len(excerpts))
     write_baselines(evaluation.composer, sounds, excerpts, evaluation.sampling.seed, bar.update)
     bar.close()
@@ -115,82 +125,122 @@ def make_sounds(evaluation: Evaluation, out: epath.PathLike) -> Sounds:
 
 
 def retrieved(evaluation: Evaluation) -> list[Excerpt]:
-    """For every excerpt one of the training song nearest by prompt in which all tracks sound.
+    """For every excerpt one of the training song nearest by prompt, of those that have any.
 
-    Nearest are the mean token states of the songs' first prompts. Excerpts of one song get the
-    stretches of its nearest one after the other.
+    Nearest are the mean token states of the songs' first prompts. Excerpts of one song get those of
+    its nearest one after the other.
     """
-    prepared, encoder = evaluation.prepared, evaluation.composer.text_encoder
-    songs = [song for song in prepared.songs('train') if song.prompts]
-    if not songs:
-        raise BadInput(f'{prepared.folder}: holds no training song with a prompt to retrieve from')
+    of_songs: dict[str, list[Excerpt]] = {}
+    for place in evaluation.training:
+        of_songs.setdefault(place.song, []).append(place)
+    candidates = list(of_songs.values())
 
     def embed(prompts: Sequence[str]) -> np.ndarray:
-        states, mask = encoder.encode(prompts)
+        states, mask = evaluation.composer.text_encoder.encode(prompts)
         return states.sum(axis=1) / np.maximum(mask.sum(axis=1, keepdims=True), 1)
 
-    keys = embed([song.prompts[0] for song in songs])
-    queries = embed([excerpt.prompt for excerpt in evaluation.excerpts])
-    starts: dict[int, list[int]] = {}
-    while True:
-        usable = [row for row in range(len(songs)) if starts.get(row, [0])]
-        if not usable:
-            raise BadInput(f'{prepared.folder}: in no training song do all tracks sound at once')
-        rows = [usable[place] for place in nearest(queries, keys[usable])]
-        unknown = {row for row in rows if row not in starts}
-        if not unknown:
-            break
-        for row in sorted(unknown):
-            starts[row] = sounding_starts(prepared, songs[row], evaluation.num_samples)
-    found, taken = [], dict.fromkeys(starts, 0)
+    rows = nearest(
+        embed([excerpt.prompt for excerpt in evaluation.excerpts]),
+        embed([places[0].prompt for places in candidates]),
+    )
+    taken = [0] * len(candidates)
+    found = []
     for row in rows:
-        song, at = songs[row], starts[row]
-        start_s = at[taken[row] % len(at)]
+        found.append(candidates[row][taken[row] % len(candidates[row])])
         taken[row] += 1
-        name = f'{song.id}-{start_s:04}'
-        found.append(Excerpt(name=name, song=song.id, start_s=start_s, prompt=song.prompts[0]))
     return found
 
 
-def measure(
-    evaluation: Evaluation, sounds: Sounds, embedder: Embedder
-) -> tuple[dict[str, dict[str, Cell]], dict[str, Cell]]:
-    """The cells of stems, by system and track, and of mixes, by name."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Cells of stems by system and track, of mixes by name, of training stems by track."""
+
+    stems: Mapping[str, Mapping[str, Cell]]
+    mixes: Mapping[str, Cell]
+    training: Mapping[str, Cell]
+
+
+def measure(evaluation: Evaluation, sounds: Sounds, ears: Ears) -> Measured:
+    """Measures what is not known yet."""
     excerpts, tracks = evaluation.excerpts, evaluation.tracks
     made = {system: list(tracks) for system in systems.BASELINES}
     for task in systems.tasks(tracks, evaluation.subsets):
         made.setdefault(task.system, []).extend(task.targets)
     mixes = systems.mixes(tracks, evaluation.subsets)
-    work = [(system, track) for system, there in made.items() for track in there]
-    decided = {'embedder': embedder.fingerprint}
-    bar = command.progress((), 'measured', total=len(work) + len(mixes))
-    stems: dict[str, dict[str, Cell]] = {}
-    for system, track in work:
-        stems.setdefault(system, {})[track] = cell(
-            sounds.folder,
-            f'stem/{system}/{track}',
-            decided,
-            lambda at=(system, track): measure_stem(sounds, excerpts, *at, embedder),
-        )
+    total = sum(map(len, made.values())) + len(mixes) + len(tracks)
+    bar = command.progress((), 'measured', total=total)
+
+    def known(name: str, work: Callable[[], Cell], **decided: Any) -> Cell:
+        found = cell(sounds.folder, name, {'ears': ears.fingerprint, **decided}, work)
         bar.update()
-    of_mixes = {}
-    for mix in mixes:
-        of_mixes[mix.name] = cell(
-            sounds.folder,
-            f'mix/{mix.name}',
-            decided | {'sources': dict(mix.sources)},
-            lambda mix=mix: measure_mix(sounds, excerpts, mix, embedder),
+        return found
+
+    def of_stem(system: str, track: str) -> Cell:
+        return known(
+            f'stem/{system}/{track}', lambda: measure_stem(sounds, excerpts, system, track, ears)
         )
-        bar.update()
+
+    def of_mix(mix: Mix) -> Cell:
+        return known(f'mix/{mix.name}', lambda: measure_mix(sounds, excerpts, mix, ears.embedder))
+
+    def of_training(track: str) -> Cell:
+        return known(
+            f'training/{track}',
+            lambda: measure_training(sounds, evaluation.training, track, ears),
+        )
+
+    found = Measured(
+        stems={
+            system: {track: of_stem(system, track) for track in there}
+            for system, there in made.items()
+        },
+        mixes={mix.name: of_mix(mix) for mix in mixes},
+        training={track: of_training(track) for track in tracks},
+    )
     bar.close()
-    return stems, of_mixes
+    return found
+
+
+def distances(
+    evaluation: Evaluation, sounds: Sounds, ears: Ears, measured: Measured
+) -> dict[str, dict[str, Any]]:
+    """Fréchet distances to the originals, of every track and of `mix`, by system or mix."""
+    seed, excerpts = evaluation.sampling.seed, evaluation.excerpts
+    work: list[tuple[str, str, Sequence[Excerpt], np.ndarray, np.ndarray]] = []
+    found: dict[str, dict[str, Any]] = {}
+    for track, original in measured.stems[systems.ORIGINAL].items():
+        to = original.arrays[EMBEDDINGS]
+        found[track] = {'other_half': half_to_half(excerpts, to)}
+        training = measured.training[track].arrays[EMBEDDINGS]
+        work.append((track, systems.TRAINING, evaluation.training, training, to))
+        for system, cells in measured.stems.items():
+            if track in cells and system not in (systems.ORIGINAL, systems.SHUFFLED):
+                work.append((track, system, excerpts, cells[track].arrays[EMBEDDINGS], to))
+    to = measured.mixes[systems.ORIGINAL].arrays[EMBEDDINGS]
+    found['mix'] = {'other_half': half_to_half(excerpts, to)}
+    for name, of_mix in measured.mixes.items():
+        if name != systems.ORIGINAL:
+            work.append(('mix', name, excerpts, of_mix.arrays[EMBEDDINGS], to))
+    for track, name, places, rows, to in command.progress(work, 'distances'):
+        kept = cell(
+            sounds.folder,
+            f'distance/{track}/{name}',
+            {'ears': ears.fingerprint},
+            lambda places=places, rows=rows, to=to: Cell(distance(places, rows, to, seed), {}),
+        )
+        found[track][name] = kept.found
+    return found
 
 
 def _write_read(
-    evaluation: Evaluation, sounds: Sounds, system: str, places: Sequence[Excerpt]
+    evaluation: Evaluation,
+    sounds: Sounds,
+    system: str,
+    excerpts: Sequence[Excerpt],
+    places: Sequence[Excerpt],
 ) -> None:
-    """Writes the stems of `places` as the `system` of the excerpts."""
-    pairs = zip(evaluation.excerpts, places, strict=True)
+    """Writes the stems of `places` as those that `system` has for `excerpts`."""
+    pairs = zip(excerpts, places, strict=True)
     for excerpt, place in command.progress(pairs, system, total=len(places)):
         if not all(sounds.has(system, excerpt.name, track) for track in evaluation.tracks):
             stems = read_stems(evaluation.prepared, place, evaluation.num_samples)

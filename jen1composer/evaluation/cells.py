@@ -19,7 +19,18 @@ from etils import epath
 
 from jen1composer.training.files import write_whole
 
-SOURCES = ('coherence', 'levels', 'log_mel', 'measuring', 'onsets', 'rhythm', 'windows')
+SOURCES = (
+    'coherence',
+    'frechet',
+    'intervals',
+    'levels',
+    'log_mel',
+    'measuring',
+    'onsets',
+    'rhythm',
+    'scores',
+    'windows',
+)
 _FOUND = '__found__'
 
 

@@ -1,11 +1,12 @@
 """What is measured of the stems of a system, and of a mix, excerpt by excerpt."""
 
 import concurrent.futures
+import dataclasses
 import functools
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,20 +21,49 @@ from jen1composer.evaluation.onsets import sounds as is_heard
 from jen1composer.evaluation.rhythm import beats_of, rhythm_of
 from jen1composer.evaluation.sounds import Sounds
 from jen1composer.evaluation.systems import Excerpt, Mix
+from jen1composer.evaluation.track_tags import tag_vector
 
 T = TypeVar('T')
-EMBEDDINGS, ONSETS, CHROMA = 'embeddings', 'onsets', 'chroma'
+EMBEDDINGS, TAGS, ONSETS, CHROMA = 'embeddings', 'tags', 'onsets', 'chroma'
 Row = tuple[dict[str, Any], dict[str, np.ndarray]]  # of an excerpt: JSON and arrays
 
 
+class Tagger(Protocol):
+    """What `track_tags` hears with: musicnn."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def hear(self, audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ears:
+    """What sounds are heard with; without a tagger no tags are known."""
+
+    embedder: Embedder
+    tagger: Tagger | None
+
+    @property
+    def fingerprint(self) -> str:
+        return f'{self.embedder.fingerprint} {self.tagger.fingerprint if self.tagger else ""}'
+
+    def hear(self, audio: np.ndarray) -> dict[str, np.ndarray]:
+        """Embeddings `[window, width]` and tags `[tag]`."""
+        found = {EMBEDDINGS: self.embedder.embed(audio)}
+        if self.tagger is not None:
+            found[TAGS] = tag_vector(self.tagger.hear(audio)[1])
+        return found
+
+
 def measure_stem(
-    sounds: Sounds, excerpts: Sequence[Excerpt], system: str, track: str, embedder: Embedder
+    sounds: Sounds, excerpts: Sequence[Excerpt], system: str, track: str, ears: Ears
 ) -> Cell:
     """What a stem is by itself, so that it is heard once for all the mixes it is in.
 
     A row per excerpt: `levels`, `log_mel_db` (the distance to the original), `sounds`, `beats_s`.
-    Arrays: embeddings `[excerpt, window, width]`, onsets `[excerpt, frame]`, chroma `[excerpt,
-    frame, pitch class]`; the last two tell nothing where it does not sound.
+    Arrays: embeddings `[excerpt, window, width]`, tags `[excerpt, tag]`, onsets `[excerpt, frame]`,
+    chroma `[excerpt, frame, pitch class]`; the last two tell nothing where it does not sound.
     """
 
     def measure(excerpt: Excerpt) -> Row:
@@ -46,8 +76,7 @@ def measure_stem(
             'sounds': heard,
             'beats_s': beats_of(onsets).tolist() if heard else [],
         }
-        arrays = {EMBEDDINGS: embedder.embed(audio), ONSETS: onsets, CHROMA: chroma(audio)}
-        return found, arrays
+        return found, ears.hear(audio) | {ONSETS: onsets, CHROMA: chroma(audio)}
 
     return _cell(_each(measure, excerpts))
 
@@ -58,6 +87,15 @@ def measure_mix(sounds: Sounds, excerpts: Sequence[Excerpt], mix: Mix, embedder:
     def measure(excerpt: Excerpt) -> Row:
         audio = functools.reduce(operator.add, sounds.stems(mix, excerpt.name).values())
         return levels(audio), {EMBEDDINGS: embedder.embed(audio)}
+
+    return _cell(_each(measure, excerpts))
+
+
+def measure_training(sounds: Sounds, excerpts: Sequence[Excerpt], track: str, ears: Ears) -> Cell:
+    """What stems of training songs are heard as; there is nothing to compare them with."""
+
+    def measure(excerpt: Excerpt) -> Row:
+        return {}, ears.hear(sounds.read(systems.TRAINING, excerpt.name, track))
 
     return _cell(_each(measure, excerpts))
 

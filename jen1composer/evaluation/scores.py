@@ -8,8 +8,8 @@ others, or all. In `each`, `alone`, `retrieval` and the like one track at a time
 (3) together_i = the mean of rhythm_i and harmony_i, each 0 by chance
 (4) a difference of two answers is the mean over excerpts of v_i - w_i, where both are known
 
-Fréchet distances are between the windows of all excerpts under one embedder. A draw of songs takes
-both sides of each, and intervals are pivotal, since a distance falls as samples become more.
+Fréchet distances are between the windows of all excerpts under one embedder, with intervals as
+`frechet` has them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from jen1composer.evaluation import systems
+from jen1composer.evaluation import systems, track_tags
 from jen1composer.evaluation.cells import Cell
-from jen1composer.evaluation.frechet import frechet_distance, moments
+from jen1composer.evaluation.frechet import distance_interval, frechet_distance, moments
 from jen1composer.evaluation.intervals import Interval, bootstrap
-from jen1composer.evaluation.measuring import EMBEDDINGS
+from jen1composer.evaluation.measuring import TAGS
 from jen1composer.evaluation.systems import Excerpt
 
 FRECHET_DRAWS = 100  # a distance takes some hundredths of a second
@@ -63,11 +63,11 @@ def coherence_values(
 
 def interval(excerpts: Sequence[Excerpt], values: Values, seed: int) -> Interval | None:
     """Of the mean over what is known; None where that is of fewer than two songs."""
-    by_song: dict[str, list[float]] = {}
+    known: dict[str, list[float]] = {}
     for excerpt, value in zip(excerpts, values, strict=True):
         if value is not None:
-            by_song.setdefault(excerpt.song, []).append(value)
-    return bootstrap(by_song, seed=seed) if len(by_song) > 1 else None
+            known.setdefault(excerpt.song, []).append(value)
+    return bootstrap(known, seed=seed) if len(known) > 1 else None
 
 
 def differences(first: Values, second: Values) -> Values:
@@ -76,57 +76,66 @@ def differences(first: Values, second: Values) -> Values:
     return [None if a is None or b is None else a - b for a, b in pairs]
 
 
-def frechet(
-    excerpts: Sequence[Excerpt], original: np.ndarray, other: np.ndarray, seed: int
+def by_song(excerpts: Sequence[Excerpt], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """`[excerpt, window, width]` as `[row, width]` by song."""
+    found: dict[str, list[np.ndarray]] = {}
+    for excerpt, of_excerpt in zip(excerpts, rows, strict=True):
+        found.setdefault(excerpt.song, []).append(of_excerpt)
+    return {song: np.concatenate(of_song) for song, of_song in found.items()}
+
+
+def distance(
+    excerpts: Sequence[Excerpt], rows: np.ndarray, reference: np.ndarray, seed: int
 ) -> dict[str, Any]:
-    """Distance of `[excerpt, window, width]` to the original with its interval, as JSON."""
-    width = original.shape[-1]
-    by_song: dict[str, list[np.ndarray]] = {}
-    for excerpt, a, b in zip(excerpts, original, other, strict=True):
-        by_song.setdefault(excerpt.song, []).append(np.concatenate([a, b], axis=-1))
+    """Fréchet distance of `[excerpt, window, width]` to that of the originals, as JSON.
 
-    def distance(rows: np.ndarray) -> float:
-        return frechet_distance(moments(rows[:, :width]), moments(rows[:, width:]))
-
-    rows = {song: np.concatenate(of_song) for song, of_song in by_song.items()}
-    found = bootstrap(rows, distance, seed=seed, draws=FRECHET_DRAWS, pivotal=True)
-    return {'interval': list(found), 'samples': sum(map(len, rows.values())), 'width': width}
+    `short` says that a covariance needs more samples than there were, and was shrunk.
+    """
+    to = moments(reference.reshape(-1, reference.shape[-1]))
+    of_songs = by_song(excerpts, rows)
+    found = distance_interval(of_songs, to, seed=seed, draws=FRECHET_DRAWS)
+    samples = sum(map(len, of_songs.values()))
+    short = to.short or samples <= to.width
+    return {'interval': list(found), 'samples': samples, 'width': to.width, 'short': short}
 
 
 def half_to_half(excerpts: Sequence[Excerpt], original: np.ndarray) -> dict[str, Any]:
     """Distance between the songs of even and of odd places: real music, of half the samples."""
-    songs = list(dict.fromkeys(excerpt.song for excerpt in excerpts))
-    odd = np.array([songs.index(excerpt.song) % 2 == 1 for excerpt in excerpts])
-    width = original.shape[-1]
-    halves = [original[chosen].reshape(-1, width) for chosen in (~odd, odd)]
+    songs = list(by_song(excerpts, original).values())
+    halves = [moments(np.concatenate(songs[parity::2])) for parity in (0, 1)]
     return {
-        'distance': frechet_distance(*map(moments, halves)),
-        'samples': min(map(len, halves)),
-        'width': width,
+        'distance': frechet_distance(*halves),
+        'samples': min(half.count for half in halves),
+        'width': halves[0].width,
+        'short': any(half.short for half in halves),
     }
 
 
-def frechet_scores(
+def tag_scores(
     excerpts: Sequence[Excerpt],
     stems: Mapping[str, Mapping[str, Cell]],
-    mixes: Mapping[str, Cell],
+    training: Mapping[str, Cell],
     seed: int,
-) -> dict[str, dict[str, Any]]:
-    """Of every track, and of `mix`: by system."""
-    found: dict[str, dict[str, Any]] = {}
-    for track, cell in stems[systems.ORIGINAL].items():
-        original = cell.arrays[EMBEDDINGS]
-        found[track] = {'other_half': half_to_half(excerpts, original)} | {
-            system: frechet(excerpts, original, of_tracks[track].arrays[EMBEDDINGS], seed)
-            for system, of_tracks in stems.items()
-            if system != systems.ORIGINAL
-        }
-    original = mixes[systems.ORIGINAL].arrays[EMBEDDINGS]
-    found['mix'] = {'other_half': half_to_half(excerpts, original)} | {
-        name: frechet(excerpts, original, cell.arrays[EMBEDDINGS], seed)
-        for name, cell in mixes.items()
-        if name != systems.ORIGINAL
-    }
+) -> dict[str, Any]:
+    """Shares of stems that are heard as their own track is, see `track_tags`.
+
+    Silent stems are left out.
+
+    Returns:
+        `chance`; by system, or by track and system, intervals over songs.
+    """
+    ear = track_tags.fit({track: list(cell.arrays[TAGS]) for track, cell in training.items()})
+    found: dict[str, Any] = {'chance': 1 / len(ear.tracks), 'all': {}}
+    for system, of_tracks in stems.items():
+        right: list[Values] = []
+        for track, cell in of_tracks.items():
+            heard = ear.heard(cell.arrays[TAGS])
+            there = [row['sounds'] for row in cell.found]
+            right.append(
+                [float(h == track) if t else None for h, t in zip(heard, there, strict=True)]
+            )
+            found.setdefault(track, {})[system] = interval(excerpts, right[-1], seed)
+        found['all'][system] = interval(excerpts, _means(right), seed)
     return found
 
 
@@ -165,6 +174,7 @@ def level_scores(
                 for name in quantities
             }
             for system, of_tracks in stems.items()
+            if track in of_tracks
         }
         for track in stems[systems.ORIGINAL]
     }

@@ -11,6 +11,7 @@ every excerpt a stem of some tracks:
     for_<given>    the other tracks made at once for the given ones, of one or two tracks and more
     retrieval      stems of the training excerpt nearest by prompt: real, fitting, deaf
     shuffled       true stems of other excerpts, each track's of another song
+    training       stems of training songs, which stand for no excerpt
     noise          white, as loud as the true stem
     decoded_noise  what the decoder makes of white latents
 
@@ -25,6 +26,7 @@ from collections.abc import Mapping, Sequence
 
 ORIGINAL, DECODED, JOINT, EACH, ALONE = 'original', 'decoded', 'joint', 'each', 'alone'
 RETRIEVAL, SHUFFLED, NOISE, DECODED_NOISE = 'retrieval', 'shuffled', 'noise', 'decoded_noise'
+TRAINING = 'training'
 ANSWERS = (EACH, DECODED, ALONE, RETRIEVAL, SHUFFLED)  # of one track, beside the true others
 BASELINES = (ORIGINAL, DECODED, RETRIEVAL, SHUFFLED, NOISE, DECODED_NOISE)  # that no composer made
 WHOLE = (ORIGINAL, DECODED, JOINT, ALONE, SHUFFLED, NOISE, DECODED_NOISE)
