@@ -50,13 +50,12 @@ def write_results(
         print(as_text(table))
     seconds = evaluation.num_samples / SAMPLE_RATE
     songs = len({excerpt.song for excerpt in excerpts})
+    composer, splits = evaluation.composer, ' and '.join(evaluation.question['splits'])
     about = (
-        f'{len(excerpts)} excerpts of {seconds:.2f} s from {songs} songs '
-        f'that were held out ({", ".join(evaluation.question["splits"])}), made anew in '
-        f'{evaluation.sampling.num_steps} steps by a composer of '
-        f'{evaluation.composer.num_parameters / 1e6:.1f} million parameters after '
-        f'{evaluation.composer.step:,} steps of training, and heard by {ears.embedder.name}. Intervals '
-        'are of 95 % over songs.'
+        f'{len(excerpts)} excerpts of {seconds:.2f} s from {songs} songs that were held out '
+        f'({splits}), made anew in {evaluation.sampling.num_steps} steps by a composer of '
+        f'{composer.num_parameters / 1e6:.1f} million parameters after {composer.step:,} steps of '
+        f'training, and heard by {ears.embedder.name}. Intervals are of 95 % over songs.'
     )
     pieces = write_pieces(sounds, excerpts, evaluation.tracks)
     page = sounds.folder / 'index.html'

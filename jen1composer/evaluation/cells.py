@@ -51,7 +51,7 @@ def cell(
     if path.exists():
         try:
             return _read(path.read_bytes())
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             path.unlink()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, _bytes(measure()))
