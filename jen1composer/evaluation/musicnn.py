@@ -69,7 +69,7 @@ _MTT_TAGS = (
     'male voice,female vocal,beats,harp,cello,no voice,weird,country,metal,female voice,choral'
 )
 TAGS = {'MSD': tuple(_MSD_TAGS.split(',')), 'MTT': tuple(_MTT_TAGS.split(','))}
-_PATCHES = 8  # at a time, always: one program, whatever comes
+_PATCHES = 4  # at a time, always: one program, whatever comes; an excerpt has three
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
