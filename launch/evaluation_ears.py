@@ -3,22 +3,21 @@
 from absl import logging
 
 from jen1composer.errors import BadInput
-from jen1composer.evaluation.embedder import MUSICNN, load_embedder
+from jen1composer.evaluation.embedder import load_embedder
 from jen1composer.evaluation.measuring import Ears
 from jen1composer.evaluation.musicnn import Musicnn, load_musicnn
 
 
 def load_ears(name: str, folder: str | None) -> Ears:
-    """The embedder called `name`, and musicnn's tags of instruments where it is there.
+    """The embedder called `name`, and tags by musicnn where that is there.
 
     Raises BadInput where the embedder is not.
     """
     embedder = load_embedder(name, folder)
+    if isinstance(embedder, Musicnn):
+        return Ears(embedder=embedder, tagger=embedder)
     try:
-        tagger: Musicnn | None = load_musicnn(folder if name == MUSICNN else None, weights='MTT')
+        return Ears(embedder=embedder, tagger=load_musicnn())
     except BadInput as error:
-        if name == MUSICNN:
-            raise
-        logging.warning('Without tags: %s', error)
-        tagger = None
-    return Ears(embedder=embedder, tagger=tagger)
+        logging.warning('without tags: %s', error)
+        return Ears(embedder=embedder, tagger=None)

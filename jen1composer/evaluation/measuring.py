@@ -50,10 +50,12 @@ class Ears:
 
     def hear(self, audio: np.ndarray) -> dict[str, np.ndarray]:
         """Embeddings `[window, width]` and tags `[tag]`."""
-        found = {EMBEDDINGS: self.embedder.embed(audio)}
-        if self.tagger is not None:
-            found[TAGS] = tag_vector(self.tagger.hear(audio)[1])
-        return found
+        if self.tagger is None:
+            return {EMBEDDINGS: self.embedder.embed(audio)}
+        embeddings, probabilities = self.tagger.hear(audio)
+        if self.tagger is not self.embedder:  # else once is enough
+            embeddings = self.embedder.embed(audio)
+        return {EMBEDDINGS: embeddings, TAGS: tag_vector(probabilities)}
 
 
 def measure_stem(
