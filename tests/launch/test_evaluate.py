@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
 
 import numpy as np
@@ -77,7 +78,8 @@ def measured(evaluation, sounds):
 
 def files(folder):
     return {
-        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob('*.flac'))
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(pathlib.Path(folder).rglob('*.flac'))
     }
 
 
