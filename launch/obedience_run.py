@@ -182,7 +182,8 @@ def summarise(pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             for kind, value in (('told', told), ('free', free), ('gain', told - free)):
                 by_seed[kind].setdefault(str(piece['seed']), []).append(value)
         found[measure] = {
-            kind: bootstrap(values, seed=SEED_OF_DRAWS)._asdict() for kind, values in by_seed.items()
+            kind: bootstrap(values, seed=SEED_OF_DRAWS)._asdict()
+            for kind, values in by_seed.items()
         }
     return found
 

@@ -25,7 +25,7 @@ _PROGRESSIONS = flags.DEFINE_string(
     'progressions', 'Am F C G;Em C G D;Dm Bb C Am', 'Chords, see generate; parted by semicolons.'
 )
 _CHORD_BPM = flags.DEFINE_float('chord_bpm', 120.0, 'Tempo of the progressions.')
-_SEEDS = flags.DEFINE_integer('seeds', 4, 'Pieces of each condition.', lower_bound=1)
+_SEEDS = flags.DEFINE_integer('seeds', 4, 'Pieces of each condition.', lower_bound=2)
 _SEED = flags.DEFINE_integer('seed', 0, 'The first seed.')
 _SECONDS = flags.DEFINE_float('seconds', 10.0, 'Of a piece.')
 _STEPS = flags.DEFINE_integer('steps', 30, 'Steps of the sampler.')

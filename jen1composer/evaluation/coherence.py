@@ -65,12 +65,26 @@ def coherence(stems: Mapping[str, np.ndarray]) -> dict[str, float | None]:
         `_instrument_melody`.
     """
     there = {name: audio for name, audio in stems.items() if sounds(audio)}
+    return coherence_of(
+        {name: onset_strength(there[name]) for name in RHYTHM if name in there},
+        {name: chroma(there[name]) for name in PITCHED if name in there},
+    )
+
+
+def coherence_of(
+    onsets: Mapping[str, np.ndarray], chromas: Mapping[str, np.ndarray]
+) -> dict[str, float | None]:
+    """What `coherence` returns, of stems that were heard before; one that is silent is left out.
+
+    Args:
+        onsets: `onset_strength` `[frame]` by track.
+        chromas: equation (3), `[frame, pitch class]` by track.
+    """
     found: dict[str, float | None] = {'onset_correlation': None, 'onset_correlation_near': None}
-    if all(name in there for name in RHYTHM):
-        bass, drums = (onset_strength(there[name]) for name in RHYTHM)
+    if all(name in onsets for name in RHYTHM):
+        bass, drums = (onsets[name] for name in RHYTHM)
         found['onset_correlation'] = correlation(bass, drums)
         found['onset_correlation_near'] = correlation(bass, drums, NEAR_FRAMES)
-    chromas = {name: chroma(there[name]) for name in PITCHED if name in there}
     for first, second in itertools.combinations(PITCHED, 2):
         name = '' if (first, second) == ('bass', 'instrument') else f'_{first}_{second}'
         both = first in chromas and second in chromas

@@ -120,6 +120,34 @@ def bar_chart(
     return svg_of(draw, alt)
 
 
+def interval_chart(
+    labels: Sequence[str],
+    intervals: Sequence[tuple[float, float, float]],
+    *,
+    x_label: str,
+    alt: str,
+    logarithmic: bool = False,
+) -> str:
+    """An SVG element: a point with its interval (figure, low, high) a label, the first on top.
+
+    On a logarithmic axis what is not above 0 ends at a hundredth of the smallest figure.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = _axes(figure, x_label, '')
+        figures, low, high = np.array(intervals, float).T
+        floor = figures[figures > 0].min(initial=np.inf) / 100 if logarithmic else -np.inf
+        figures, low = np.maximum(figures, floor), np.maximum(low, floor)
+        places = -np.arange(len(labels))
+        axes.hlines(places, low, high, color=COLOURS[0], alpha=0.6, linewidth=3)
+        axes.plot(figures, places, 'o', color=COLOURS[0])
+        axes.set_yticks(places, labels)
+        if logarithmic:
+            axes.set_xscale('log')
+
+    return svg_of(draw, alt)
+
+
 def _axes(figure: Figure, x_label: str, y_label: str) -> Axes:
     axes = figure.subplots()
     axes.set_xlabel(x_label)

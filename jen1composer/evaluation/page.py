@@ -95,6 +95,8 @@ class Page:
     music_title: str = 'Music'
     tables_title: str = 'What was measured'
     charts_title: str = 'How the training went'
+    verdicts: Sequence[Table] = ()  # before all else
+    music_last: bool = False  # else it comes before the tables
 
     @property
     def sounds(self) -> list[Sound]:
@@ -118,13 +120,14 @@ def render(page: Page) -> str:
 <header>
 <h1>{title}</h1>
 {_lines(f'<p>{_text(paragraph)}</p>' for paragraph in page.paragraphs)}
+{_lines(map(_table, page.verdicts))}
 </header>
 <main>
-{_music(page)}<section aria-labelledby="measured">
+{'' if page.music_last else _music(page)}<section aria-labelledby="measured">
 <h2 id="measured">{_text(page.tables_title)}</h2>
 {_lines(map(_table, page.tables))}
 </section>
-{_charts(page)}</main>
+{_charts(page)}{_music(page) if page.music_last else ''}</main>
 </body>
 </html>
 """

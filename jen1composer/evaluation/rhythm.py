@@ -50,7 +50,11 @@ def rhythm(stems: Mapping[str, np.ndarray]) -> dict[str, float | None]:
 
     Each is None where too few tracks have beats.
     """
-    beats = [find_beats(audio) for audio in stems.values() if sounds(audio)]
+    return rhythm_of([find_beats(audio) for audio in stems.values() if sounds(audio)])
+
+
+def rhythm_of(beats: Sequence[np.ndarray]) -> dict[str, float | None]:
+    """What `rhythm` returns, of the beats of each track in seconds."""
     return {
         'irs': inner_track_stability(beats),
         'cbs': beat_synchronization(beats),
@@ -60,8 +64,13 @@ def rhythm(stems: Mapping[str, np.ndarray]) -> dict[str, float | None]:
 
 def find_beats(audio: np.ndarray) -> np.ndarray:
     """When the beats of one track `[sample, 2]` fall, in seconds, rising; empty without a pulse."""
+    return beats_of(onset_strength(audio))
+
+
+def beats_of(onsets: np.ndarray) -> np.ndarray:
+    """What `find_beats` returns, of onset strength `[frame]`."""
     _, frames = librosa.beat.beat_track(
-        onset_envelope=onset_strength(audio), sr=SAMPLE_RATE, hop_length=HOP, trim=False
+        onset_envelope=onsets, sr=SAMPLE_RATE, hop_length=HOP, trim=False
     )
     return FIRST_S + np.asarray(frames) / FRAME_RATE
 

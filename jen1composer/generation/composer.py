@@ -30,7 +30,7 @@ from jen1composer.generation.export_folder import is_export, read_export
 from jen1composer.generation.packaged import packaged_composer
 from jen1composer.generation.parts import Holes, Part, make_parts
 from jen1composer.generation.request import Request
-from jen1composer.generation.rows import MakeRow, Row, make_windows, sample_row
+from jen1composer.generation.rows import MakeRow, Row, Window, make_windows, sample_row
 from jen1composer.generation.scales import control_scale, scales
 from jen1composer.generation.seams import splice
 from jen1composer.tracks import SAMPLE_RATE, Role, task_id, task_prefix
@@ -80,6 +80,17 @@ class Composition:
     def mix(self) -> np.ndarray:
         """The sum of all takes, [sample, 2]."""
         return functools.reduce(operator.add, (take.audio for take in self.takes.values()))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A request with all that its windows are sampled from, after (1) and (2)."""
+
+    request: Request
+    parts: tuple[Part, ...]
+    latents: np.ndarray  # [track, frame, channel] of what there is, zeros elsewhere
+    known: np.ndarray  # bool [track, frame]
+    window: Window
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,22 +168,45 @@ class Composer:
             BadInput: where it cannot be made, naming the field.
             RunFailed: where samples come out that are not finite.
         """
+        draft = self.begin(request)
+        make = make_row or self.make_row
+
+        def make_window(
+            number: int, start: int, latents: np.ndarray, known: np.ndarray
+        ) -> np.ndarray:
+            return make(draft.window(number, start, latents, known))
+
+        latents = long_form.walk(  # (3)
+            draft.latents, draft.known, self.spec.window_frames, make_window, progress
+        )
+        return self.finish(draft, latents)
+
+    def begin(self, request: Request) -> Draft:
+        """What `request` is made from; raises BadInput where it cannot be made."""
         spec = self.spec
         parts = make_parts(request, spec.tracks)
         num_frames = self.num_frames(request.seconds)
         known = np.stack([part.known_frames(num_frames, spec.hop_samples) for part in parts])
         if not spec.model.spans and (known.any(axis=1) & ~known.all(axis=1)).any():
             logging.warning('This composer was not trained to fill in or continue tracks.')
-        latents = long_form.walk(
-            self._encode(parts, num_frames),  # (1)
-            known,
-            spec.window_frames,
-            self._maker(request, make_row or self.make_row),  # (3)
-            progress,
+        return Draft(
+            request=request,
+            parts=parts,
+            latents=self._encode(parts, num_frames),  # (1)
+            known=known,
+            window=make_windows(
+                request,
+                spec,
+                self._text(request.prompt, request.roles(spec.tracks)),  # (2)
+            ),
         )
+
+    def finish(self, draft: Draft, latents: np.ndarray) -> Composition:
+        """The composition of sampled `latents` [track, frame, channel]; see `compose`."""
+        spec, request = self.spec, draft.request
         takes = {
             name: self._take(part, latents[k], request.seconds)  # (4)
-            for k, (name, part) in enumerate(zip(spec.tracks, parts, strict=True))
+            for k, (name, part) in enumerate(zip(spec.tracks, draft.parts, strict=True))
             if part.role != Role.MARGINAL
         }
         for name, take in takes.items():
@@ -210,16 +244,6 @@ class Composer:
             audio = made if audio is None else splice(audio, made, part.holes)
         assert audio is not None  # a marginal track has no take
         return Take(role=part.role, audio=audio, latents=latents, holes=part.holes)
-
-    def _maker(self, request: Request, make_row: MakeRow) -> long_form.Make:
-        """What makes the windows of a request."""
-        text = self._text(request.prompt, request.roles(self.spec.tracks))  # (2)
-        window = make_windows(request, self.spec, text)
-
-        def make(number: int, start: int, latents: np.ndarray, known: np.ndarray) -> np.ndarray:
-            return make_row(window(number, start, latents, known))
-
-        return make
 
     def _text(self, prompt: str, roles: tuple[Role, ...]) -> Text:
         """Token states of the prompt and of the task's prefix, each encoded by itself."""

@@ -12,7 +12,7 @@ one length, and texts are padded to one number of tokens, which their masks leav
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,14 @@ from jen1composer.tracks import SAMPLE_RATE, Role
 from jen1composer.training.workdir import ComposerSpec
 
 PyTree = Any
+
+
+class Program(NamedTuple):
+    """What is compiled for all rows of a batch, beside the composer."""
+
+    sampler: str
+    num_steps: int
+    branches: Branches
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,13 +67,17 @@ class Row:
         guidance: Guidance = stacked([self.guidance])
         return guidance.branches
 
+    @property
+    def program(self) -> Program:
+        """What rows must have in common to be sampled in one batch."""
+        return Program(self.sampler, self.num_steps, self.branches)
+
 
 MakeRow = Callable[[Row], np.ndarray]  # -> latents [track, frame, channel]
+Window = Callable[[int, int, np.ndarray, np.ndarray], Row]  # of number, start, latents, known
 
 
-def make_windows(
-    request: Request, spec: ComposerSpec, text: Text
-) -> Callable[[int, int, np.ndarray, np.ndarray], Row]:
+def make_windows(request: Request, spec: ComposerSpec, text: Text) -> Window:
     """The rows of a request: a function of what `long_form.Make` is told of a window.
 
     Args:
@@ -139,21 +151,27 @@ def check_control(request: Request, spec: ComposerSpec) -> None:
 
 def sample_row(params: PyTree, row: Row, spec: ComposerSpec) -> np.ndarray:
     """Latents [track, frame, channel] of a row as a batch of its own."""
+    return sample_rows(params, [row], spec)[0]
+
+
+def sample_rows(params: PyTree, rows: Sequence[Row], spec: ComposerSpec) -> np.ndarray:
+    """Latents [row, track, frame, channel] of rows of one `program` in one batch."""
+    (program,) = {row.program for row in rows}
     made = generate(
         params,
-        row.clean[None],
-        stacked([row.task]),
-        stacked([row.text]),
-        np.array([row.seed], np.uint32),
-        np.array([row.window], np.uint32),
-        stacked([row.guidance]),
-        row.times[:, None],
+        np.stack([row.clean for row in rows]),
+        stacked([row.task for row in rows]),
+        stacked([row.text for row in rows]),
+        np.array([row.seed for row in rows], np.uint32),
+        np.array([row.window for row in rows], np.uint32),
+        stacked([row.guidance for row in rows]),
+        np.stack([row.times for row in rows], axis=1),
         model=UNet(spec.model),
         diffusion=spec.diffusion,
-        branches=row.branches,
-        stepper=make_stepper(row.sampler, spec),
+        branches=program.branches,
+        stepper=make_stepper(program.sampler, spec),
     )
-    return np.asarray(made)[0]
+    return np.asarray(made)
 
 
 def make_stepper(sampler: str, spec: ComposerSpec) -> Stepper:
