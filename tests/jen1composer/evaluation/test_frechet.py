@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jen1composer.errors import BadInput
@@ -148,30 +148,41 @@ def test_the_distance_from_the_truth_falls_with_the_rows():
     np.testing.assert_allclose(distances, (10 + 110 / 4) / np.array([50, 200, 800]), rtol=0.15)
 
 
-@settings(max_examples=5)
-@given(seeds)
-def test_the_interval_of_songs_leans_towards_the_truth(seed):
+def songs(seed, count=12, shift=0.5, gain=1.5):
     rng = np.random.default_rng(seed)
-    songs = {f'{i}': rng.normal(size=3) + rng.normal(size=(4, 3)) for i in range(15)}
-    reference = diagonal(np.zeros(3), np.full(3, np.sqrt(2)))
-    found = frechet.distance_interval(songs, reference, draws=60, seed=1)
-    rows = np.concatenate([*songs.values()])
-    np.testing.assert_allclose(found.mean, frechet_distance(moments(rows), reference))
-    assert found.mean - found.low > found.high - found.mean  # draws are too high, and so is it
-    again = dict(reversed(songs.items()))
-    np.testing.assert_allclose(
-        frechet.distance_interval(again, reference, draws=60, seed=1), found, atol=1e-12
-    )
+    draw = rng.normal(size=(count, 1, 4)) + rng.normal(size=(count, 5, 4))
+    return {f'{i}': shift + gain * rows / np.sqrt(2) for i, rows in enumerate(draw)}
 
 
-def test_the_interval_of_few_songs_is_shrunk_as_the_distance_is():
-    rng = np.random.default_rng(0)
-    songs = {f'{i}': rng.normal(size=(2, 9)) for i in range(4)}
-    reference = diagonal(np.zeros(9), np.ones(9))
-    found = frechet.distance_interval(songs, reference, draws=20)
-    expected = moments(np.concatenate([*songs.values()]))
-    assert expected.shrinkage > 0
-    np.testing.assert_allclose(found.mean, frechet_distance(expected, reference))
+BALL = diagonal(np.zeros(4), np.ones(4))
+
+
+def test_the_interval_is_that_of_as_many_songs():
+    found = [frechet.distance_interval(songs(seed), BALL) for seed in range(60)]
+    of_twelve = np.mean([interval.mean for interval in found])
+    many = frechet.distance_interval(songs(0, count=400), BALL)
+    assert of_twelve > 1.2 * many.mean  # few songs lie further off, and are not shown for less
+    assert np.mean([low <= of_twelve <= high for _, low, high in found]) > 0.85
+    assert many.high - many.low < 0.4 * np.mean([high - low for _, low, high in found])
+
+
+@pytest.mark.parametrize('count', [3, 12])
+def test_an_interval_is_about_the_distance_shrunk_or_not(count):
+    some = {name: rows[:1] for name, rows in songs(0, count).items()}
+    expected = moments(np.concatenate([*some.values()]))
+    assert (expected.shrinkage > 0) == (count == 3)
+    found = frechet.distance_interval(dict(reversed(some.items())), BALL)
+    np.testing.assert_allclose(found.mean, frechet_distance(expected, BALL))
+
+
+def test_the_same_songs_tell_two_systems_apart_better_than_others_do():
+    first = songs(0)
+    second = {name: 1.1 * rows + 0.1 for name, rows in reversed(first.items())}
+    gap = frechet.distance_difference(first, second, BALL)
+    alone = [frechet.distance_interval(system, BALL) for system in (first, second)]
+    np.testing.assert_allclose(gap.mean, alone[0].mean - alone[1].mean)
+    assert gap.high < 0
+    assert gap.high - gap.low < 0.6 * (alone[0].high - alone[0].low)
 
 
 def test_bad_input_is_named():
@@ -192,3 +203,5 @@ def test_bad_input_is_named():
         pool([moments(rows, shrink=True)])
     with pytest.raises(BadInput, match='songs: 1; allowed are 2 and more'):
         frechet.distance_interval({'a': rows}, moments(rows))
+    with pytest.raises(BadInput, match=r"songs only on one side: \['b'\]; allowed are none"):
+        frechet.distance_difference({'a': rows}, {'a': rows, 'b': rows}, moments(rows))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jen1composer.errors import BadInput
-from jen1composer.evaluation.intervals import Interval, bootstrap, paired_difference
+from jen1composer.evaluation.intervals import Interval, bootstrap, jackknife, paired_difference
 
 
 def songs(count, seed=0, rows=3):
@@ -44,21 +44,29 @@ def test_rows_of_a_song_are_not_songs():
     assert alone.high - alone.low < 0.3 * (bootstrap(values).high - bootstrap(values).low)
 
 
-@pytest.mark.parametrize('pivotal', [False, True])
-def test_it_holds_the_truth_about_as_often_as_it_says(pivotal):
-    intervals = [
-        bootstrap(songs(20, seed), draws=100, pivotal=pivotal, seed=seed) for seed in range(120)
-    ]
-    covered = np.mean([interval.low <= 0 <= interval.high for interval in intervals])
-    assert 0.85 < covered < 0.98
+@pytest.mark.parametrize('interval', [lambda *a: bootstrap(*a, draws=100), jackknife])
+def test_it_holds_the_truth_about_as_often_as_it_says(interval):
+    intervals = [interval(songs(20, seed), np.mean) for seed in range(120)]
+    covered = np.mean([low <= 0 <= high for _, low, high in intervals])
+    assert 0.85 < covered < 0.99
 
 
-def test_the_pivotal_interval_turns_the_other_about_its_figure():
-    values = songs(9)
-    plain = bootstrap(values, np.max, draws=100)
-    turned = bootstrap(values, np.max, draws=100, pivotal=True)
-    np.testing.assert_allclose(turned, 2 * plain.mean - np.array(plain)[[0, 2, 1]])
-    assert plain.high == plain.mean == turned.low  # no draw exceeds the greatest of all
+def test_the_jackknife_of_a_mean_is_students_interval():
+    values = np.random.default_rng(0).normal(size=12)
+    half = 2.200985 * values.std(ddof=1) / np.sqrt(12)  # of a table: 11 degrees, 97.5 %
+    expected = values.mean() + half * np.array([0, -1, 1])
+    np.testing.assert_allclose(jackknife(list(values), np.mean), expected, rtol=1e-6)
+
+
+def test_the_jackknife_is_about_the_figure_of_as_many_songs():
+    def biased(rows):  # by a half of its variance / n: 0 would be right
+        return np.mean(rows) ** 2
+
+    values = [songs(10, seed, rows=1) for seed in range(200)]
+    of_ten = np.mean([biased(np.concatenate([*v.values()])) for v in values])
+    assert of_ten > 0.1
+    covered = [low <= of_ten <= high for _, low, high in (jackknife(v, biased) for v in values)]
+    assert np.mean(covered) > 0.85
 
 
 def test_a_statistic_takes_rows_of_any_shape():
@@ -77,15 +85,17 @@ def test_what_is_hard_about_a_song_cancels_in_a_paired_difference():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(BadInput, match='bootstrap: songs: 1; allowed are 2 and more'):
+    with pytest.raises(BadInput, match='interval: songs: 1; allowed are 2 and more'):
         bootstrap({'a': [1.0, 2.0]})
+    with pytest.raises(BadInput, match='interval: songs: 1; allowed are 2 and more'):
+        jackknife({'a': [1.0, 2.0]}, np.mean)
     with pytest.raises(BadInput, match=r'rows of song b: \(0,\); allowed are one and more'):
         bootstrap({'a': [1.0], 'b': []})
     with pytest.raises(BadInput, match=r'rows of song b: \(1,\); allowed .* all finite'):
         bootstrap({'a': 1.0, 'b': np.nan})
     with pytest.raises(BadInput, match='bootstrap: draws: 0'):
         bootstrap([1.0, 2.0], draws=0)
-    with pytest.raises(BadInput, match=r'bootstrap: level: 95'):
+    with pytest.raises(BadInput, match='interval: level: 95'):
         bootstrap([1.0, 2.0], level=95)
     with pytest.raises(BadInput, match=r"only on one side: \[\('b', \(1,\)\)\]"):
         paired_difference({'a': 1.0, 'b': 1.0}, {'a': 1.0})
