@@ -1,6 +1,7 @@
 """An evaluation from its question to what was measured; goes on where it was interrupted."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -226,10 +227,14 @@ def distances(
             sounds.folder,
             f'distance/{track}/{name}',
             {'ears': ears.fingerprint},
-            lambda places=places, rows=rows, to=to: Cell(distance(places, rows, to, seed), {}),
+            functools.partial(_distance_cell, places, rows, to, seed),
         )
         found[track][name] = kept.found
     return found
+
+
+def _distance_cell(places: Sequence[Excerpt], rows: np.ndarray, to: np.ndarray, seed: int) -> Cell:
+    return Cell(distance(places, rows, to, seed), {})
 
 
 def _write_read(
