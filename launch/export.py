@@ -28,6 +28,9 @@ _SAVEDMODEL = flags.DEFINE_bool('savedmodel', False, 'A TensorFlow SavedModel as
 _NAME = flags.DEFINE_string('name', 'JEN-1 Composer', 'What the card calls it.')
 _LICENCE = flags.DEFINE_string('licence', 'not stated', 'Of the weights, which the data decide.')
 _LATENTS = flags.DEFINE_list('latents', [], 'The folders it was trained on, for hours of music.')
+_EVALUATION = flags.DEFINE_string(
+    'evaluation', None, 'Folder of launch.evaluate on it, for the card and evaluation.json.'
+)
 _STEPS = flags.DEFINE_integer('steps', 25, 'Of the piece that the loss of --variants is told by.')
 _TEXT_ENCODER = flags.DEFINE_string(
     'text_encoder', None, 'Where the T5 that the composer was trained with lies now, if it moved.'
@@ -51,6 +54,7 @@ def main(argv: list[str]) -> None:
     from jen1composer.training.checkpoints import read_meta
     from jen1composer.training.metrics import read_metrics
     from launch.demo_charts import composer_curves
+    from launch.export_evaluation import as_section, read_evaluation
     from launch.export_facts import count_examples, hours_of_music
 
     # ---- What can be refused, before anything takes long.
@@ -73,6 +77,10 @@ def main(argv: list[str]) -> None:
         row for row in read_metrics(workdir / 'metrics.jsonl') if row['step'] <= composer.step
     ]
     beside = {}
+    evaluation = None
+    if _EVALUATION.value is not None:
+        evaluation = read_evaluation(_EVALUATION.value, composer, _VARIANTS.value)
+        beside['evaluation.json'] = (json.dumps(evaluation, indent=1) + '\n').encode()
     if any('loss' in row for row in metrics):
         beside[CURVES] = composer_curves(metrics).encode()
     facts = Facts(
@@ -84,7 +92,8 @@ def main(argv: list[str]) -> None:
         hours=hours_of_music(_LATENTS.value, meta.identity),
         losses=measure(composer, _VARIANTS.value, num_steps=_STEPS.value),
         embedded=_EMBED.value,
-        curves=CURVES if beside else '',
+        evaluation=as_section(evaluation) if evaluation else '',
+        curves=CURVES if CURVES in beside else '',
     )
 
     # ---- The folder.

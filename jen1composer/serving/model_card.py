@@ -30,6 +30,7 @@ class Facts:
     hours: Mapping[str, float]  # of music, by split; empty where not known
     losses: Mapping[str, Loss]  # of the smaller formats
     embedded: bool  # whether the text encoder is in the folder
+    evaluation: str = ''  # a section in Markdown; '' where it was not evaluated
     curves: str = ''  # the file beside the card that shows the losses by step; '' for none
 
 
@@ -41,6 +42,7 @@ def model_card(composer: Composer, facts: Facts, sizes: Mapping[str, int]) -> st
         _table('What it is', _model(composer)),
         _table('What it was trained on', _training(composer, facts)),
         _quality(facts),
+        facts.evaluation,
         _smaller(facts),
         _files(sizes),
     )
