@@ -206,7 +206,7 @@ def distances(
     evaluation: Evaluation, sounds: Sounds, ears: Ears, measured: Measured
 ) -> dict[str, dict[str, Any]]:
     """Fréchet distances to the originals, of every track and of `mix`, by system or mix."""
-    seed, excerpts = evaluation.sampling.seed, evaluation.excerpts
+    excerpts = evaluation.excerpts
     work: list[tuple[str, str, Sequence[Excerpt], np.ndarray, np.ndarray]] = []
     found: dict[str, dict[str, Any]] = {}
     for track, original in measured.stems[systems.ORIGINAL].items():
@@ -227,14 +227,14 @@ def distances(
             sounds.folder,
             f'distance/{track}/{name}',
             {'ears': ears.fingerprint},
-            functools.partial(_distance_cell, places, rows, to, seed),
+            functools.partial(_distance_cell, places, rows, to),
         )
         found[track][name] = kept.found
     return found
 
 
-def _distance_cell(places: Sequence[Excerpt], rows: np.ndarray, to: np.ndarray, seed: int) -> Cell:
-    return Cell(distance(places, rows, to, seed), {})
+def _distance_cell(places: Sequence[Excerpt], rows: np.ndarray, to: np.ndarray) -> Cell:
+    return Cell(distance(places, rows, to), {})
 
 
 def _write_read(

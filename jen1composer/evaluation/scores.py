@@ -24,7 +24,6 @@ from jen1composer.evaluation.intervals import Interval, bootstrap
 from jen1composer.evaluation.measuring import TAGS
 from jen1composer.evaluation.systems import Excerpt
 
-FRECHET_DRAWS = 100  # a distance takes some hundredths of a second
 HEARS = {
     'onset_correlation': ('bass', 'drums'),
     'onset_correlation_near': ('bass', 'drums'),
@@ -85,7 +84,7 @@ def by_song(excerpts: Sequence[Excerpt], rows: np.ndarray) -> dict[str, np.ndarr
 
 
 def distance(
-    excerpts: Sequence[Excerpt], rows: np.ndarray, reference: np.ndarray, seed: int
+    excerpts: Sequence[Excerpt], rows: np.ndarray, reference: np.ndarray
 ) -> dict[str, Any]:
     """Fréchet distance of `[excerpt, window, width]` to that of the originals, as JSON.
 
@@ -93,7 +92,7 @@ def distance(
     """
     to = moments(reference.reshape(-1, reference.shape[-1]))
     of_songs = by_song(excerpts, rows)
-    found = distance_interval(of_songs, to, seed=seed, draws=FRECHET_DRAWS)
+    found = distance_interval(of_songs, to)
     samples = sum(map(len, of_songs.values()))
     short = to.short or samples <= to.width
     return {'interval': list(found), 'samples': samples, 'width': to.width, 'short': short}

@@ -18,6 +18,7 @@ from launch import evaluation_run
 from launch.evaluation_excerpts import choose_excerpts, shares, spread
 from launch.evaluation_results import write_results
 from launch.evaluation_run import distances, make_evaluation, make_sounds, measure
+from launch.export_evaluation import as_section, read_evaluation
 from tests.data_pipeline import prepared_folder
 from tests.jen1composer import tiny_composer
 from tests.jen1composer.evaluation import band, fake_ears
@@ -132,7 +133,7 @@ def test_songs_go_together_better_than_strangers_and_are_at_no_distance_from_the
         means = found[measure_name]['mean']
         assert means['original'][1] > means['shuffled'][2], measure_name
     original = measured.mixes['original'].arrays[EMBEDDINGS]
-    same = scores.distance(evaluation.excerpts, original, original, seed=0)
+    same = scores.distance(evaluation.excerpts, original, original)
     assert same['interval'][0] == pytest.approx(0, abs=1e-9)
     of = distances(evaluation, sounds, fake_ears.ears(), measured)
     for track in TRACKS:
@@ -185,3 +186,19 @@ def test_a_seed_decides_what_is_asked_for():
     asked = [sampling.request(excerpt, number, 1.0, **roles) for number in (0, 0, 1)]
     assert asked[0].seed == asked[1].seed != asked[2].seed
     assert asked[0].text_guidance is asked[0].given_guidance is None  # nothing to guide by
+
+
+def test_a_card_tells_what_was_found_of_this_composer_alone(
+    evaluation, sounds, measured, composer, tmp_path
+):
+    write_results(evaluation, sounds, fake_ears.ears(), measured)
+    report = read_evaluation(sounds.folder, composer, ())
+    section = as_section(report)
+    for table in ('What can be said', 'Whether tracks go together', 'Fréchet distance of mixes'):
+        assert f'### {table}' in section
+    assert f'{len(evaluation.excerpts)} excerpts of held-out songs (test)' in section
+    params = {**composer.params, 'more': np.zeros(1, np.float32)}
+    with pytest.raises(BadInput, match='of another composer'):
+        read_evaluation(sounds.folder, dataclasses.replace(composer, params=params), ())
+    with pytest.raises(BadInput, match='holds no report'):
+        read_evaluation(tmp_path, composer, ())
