@@ -1,4 +1,4 @@
-"""Muon: what optax makes of the same gradients, in less time; and what (1) and (2) have in common."""
+"""Muon: what optax makes of the same gradients; and that both ways of computing it agree."""
 
 import jax
 import jax.numpy as jnp
