@@ -1,4 +1,4 @@
-"""Measures speed: how fast training data is read, or how fast many requests are served.
+"""Measures speed: of reading training data, of training, or of serving many requests.
 
 Example:
 
@@ -6,6 +6,8 @@ Example:
     python -m launch.benchmark --out=/tmp/benchmark --data=data --latents=latents \\
         --workdir=composer
     python -m launch.benchmark --out=/tmp/benchmark --only=engine --workdir=composer
+    python -m launch.benchmark --out=/tmp/benchmark --only=train --peer=torch \\
+        --peer_python=/tmp/torch-venv/bin/python
 
 Of the data (--only=data, the default): without folders it makes some of noise, in the shape of the
 demo's data and of the paper's, kept in OUT/noise. Each kind of data is read as training reads it,
@@ -18,17 +20,29 @@ Of serving (--only=engine): --clients ask --workdir's composer, or one of the de
 random weights, for a piece each and then the next, served one by one and by continuous batching
 (launch/engine_benchmark.py): requests a second and latencies. Writes OUT/engine.json.
 
+Of training (--only=train): a step of the demo's networks and of a larger one, with --peer=torch
+beside the same in PyTorch (launch/train_benchmark.py), and the share of what the machine can
+multiply. Writes OUT/train.json.
+
 Prints tables.
 """
 
 import json
+import os
+from typing import Any
 
 from absl import flags
 
 from launch import command
 
 OUT = flags.DEFINE_string('out', None, 'Folder for the results.', required=True)
-ONLY = flags.DEFINE_enum('only', 'data', ['data', 'engine'], 'What is measured.')
+ONLY = flags.DEFINE_enum('only', 'data', ['data', 'engine', 'train'], 'What is measured.')
+PEER = flags.DEFINE_enum('peer', None, ['torch'], 'What training is compared with.')
+PEER_PYTHON = flags.DEFINE_string('peer_python', None, 'A Python that has PyTorch, for --peer.')
+DTYPE = flags.DEFINE_enum(
+    'dtype', 'float32', ['float32', 'bfloat16'], 'Arithmetic of the composers that are trained.'
+)
+QUICK = flags.DEFINE_bool('quick', False, 'Of training the small networks alone, a step a round.')
 DATA = flags.DEFINE_string('data', None, 'A prepared folder to read instead of noise.')
 LATENTS = flags.DEFINE_string('latents', None, 'A folder of latents to read instead of noise.')
 WORKDIR = flags.DEFINE_string(
@@ -48,6 +62,8 @@ REQUESTS = flags.DEFINE_integer(
     'requests', 16, 'At each number of clients, at least one a client.', lower_bound=1
 )
 STEPS = flags.DEFINE_integer('steps', 50, 'Of the sampler.', lower_bound=1)
+
+STEPS_A_ROUND = 5  # of each side of a comparison of training
 
 
 def main(argv: list[str]) -> None:
@@ -72,6 +88,8 @@ def main(argv: list[str]) -> None:
             progress=command.progress,
         )
         shown, path = engine_benchmark.tables(found), out / 'engine.json'
+    elif ONLY.value == 'train':
+        found, shown, path = _train(out / 'train.json')
     else:
         from launch import loader_report
 
@@ -90,6 +108,29 @@ def main(argv: list[str]) -> None:
     print(terminal(shown))
     path.write_text(json.dumps(found, indent=1) + '\n')
     print(json.dumps({'json': str(path)}))
+
+
+def _train(path: Any) -> tuple[Any, Any, Any]:
+    from jen1composer.errors import require
+    from launch import train_benchmark
+
+    given = PEER_PYTHON.value if PEER.value else None
+    require(
+        bool(PEER.value) == bool(PEER_PYTHON.value),
+        '--peer_python',
+        PEER_PYTHON.value,
+        "is a Python that has PyTorch, together with --peer='torch'",
+    )
+    found = train_benchmark.measure_training(
+        list(train_benchmark.CONFIGS)[: 2 if QUICK.value else None],
+        peer_python=given,
+        rounds=1 if QUICK.value else REPEATS.value,
+        steps=1 if QUICK.value else STEPS_A_ROUND,
+        threads=os.cpu_count() or 1,
+        dtype=DTYPE.value,
+        progress=command.progress,
+    )
+    return found, train_benchmark.tables(found), path
 
 
 def _counts(flag: str, values: list[str]) -> tuple[int, ...]:
