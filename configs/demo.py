@@ -76,6 +76,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.model.time_embedding = 'fixed'  # or learned
     config.model.use_prefix = True
     config.model.use_role_tokens = True
+    config.model.control = False  # True: tempo, key and chords are told, where they are known
     config.model.dtype = 'float32'
     config.model.remat = 'none'  # or block, full
 
@@ -85,6 +86,8 @@ def get_config(arg: str = '') -> ConfigDict:
     config.diffusion.time_sampling = 'uniform'
     config.diffusion.weighting = 'uniform'
     config.diffusion.prompt_dropout = 0.2
+    config.diffusion.control_dropout = 0.3  # of tempo, key and chords, each by itself
+    config.diffusion.control_null = 0.2  # of all three
 
     config.optimizer = ConfigDict()
     config.optimizer.name = 'muon'

@@ -78,12 +78,15 @@ def get_config(arg: str = '') -> ConfigDict:
     config.model.time_frequencies = 128
     config.model.use_prefix = True
     config.model.use_role_tokens = True
+    config.model.control = False  # True: tempo, key and chords are told, where they are known
     config.model.dtype = 'bfloat16'
     config.model.remat = 'block'
 
     config.diffusion = ConfigDict()
     config.diffusion.prediction = 'v'
     config.diffusion.prompt_dropout = 0.2
+    config.diffusion.control_dropout = 0.3  # of tempo, key and chords, each by itself
+    config.diffusion.control_null = 0.2  # of all three
 
     config.optimizer = ConfigDict()
     config.optimizer.name = 'adamw'

@@ -138,20 +138,12 @@ def find_beats(onsets: np.ndarray, bpm: float) -> tuple[float, ...]:
 
 def find_key(mono: np.ndarray) -> str | None:
     """The key, or None where none is clear; (4) of the module."""
-    import librosa
-
     length = min(len(mono), round(KEY_SECONDS * RATE))
     begin = (len(mono) - length) // 2
     middle = mono[begin : begin + length]
     if not middle.any():
         return None
-    bands = np.abs(
-        librosa.cqt(middle, sr=RATE, hop_length=KEY_HOP, n_bins=KEY_BANDS, tuning=0.0)
-    )  # [band, frame]
-    around = np.pad(bands, ((HALF_OCTAVE, HALF_OCTAVE), (0, 0)), mode='edge')
-    around = np.lib.stride_tricks.sliding_window_view(around, 2 * HALF_OCTAVE + 1, axis=0)
-    partials = np.maximum(0, bands - np.median(around, axis=-1))
-    classes = partials.reshape(-1, 12, partials.shape[1]).sum(axis=0)  # [pitch class, frame]
+    classes = pitch_classes(middle)
     loudest = classes.max(axis=0)
     heard = loudest > 1e-3 * loudest.max()
     if not heard.any():
@@ -162,3 +154,16 @@ def find_key(mono: np.ndarray) -> str | None:
     if found is None or found[1] < MIN_KEY_FIT or mean.std() < clear * mean.mean():
         return None
     return found[0]
+
+
+def pitch_classes(mono: np.ndarray) -> np.ndarray:
+    """How much each pitch class sounds, `[12, frame]`, of `[sample]` at RATE; (4) of the module."""
+    import librosa
+
+    bands = np.abs(
+        librosa.cqt(mono, sr=RATE, hop_length=KEY_HOP, n_bins=KEY_BANDS, tuning=0.0)
+    )  # [band, frame]
+    around = np.pad(bands, ((HALF_OCTAVE, HALF_OCTAVE), (0, 0)), mode='edge')
+    around = np.lib.stride_tricks.sliding_window_view(around, 2 * HALF_OCTAVE + 1, axis=0)
+    partials = np.maximum(0, bands - np.median(around, axis=-1))
+    return partials.reshape(-1, 12, partials.shape[1]).sum(axis=0)

@@ -78,6 +78,7 @@ def example(windows: Windows, window: Window, task: Task, index: int, seed: int 
             use_prompt=np.array(bool(windows.latents.prompts[row])),  # As generation has it.
             prefix=tables.prefix[targets],
             prefix_mask=tables.prefix_mask[targets],
+            control=windows.control(window, offset),
         ),
         index=np.array(index, np.uint32),
     )

@@ -38,6 +38,7 @@ from data_pipeline.records import Prepared
 from data_pipeline.songs import Song
 from data_pipeline.text_tables import EncodeText, text_sha256, write_text
 from jen1composer.errors import BadInput, RunFailed, require
+from jen1composer.harmony import KEYS, UNKNOWN_KEY, known_key
 
 CLIPS_PER_SHARD = 64
 _ORIGIN = 'origin.json'
@@ -207,12 +208,16 @@ def write_latents(
 
 
 def _described(song: Song, num_frames: int, row: Mapping[str, int]) -> dict[str, Any]:
+    bpm, key = song.tags.get('bpm'), known_key(song.tags.get('key'))
     encoded = EncodedSong(
         id=song.id,
         split=song.split,
         num_frames=num_frames,
         prompts=tuple(row[prompt] for prompt in song.prompts),
         beats_s=tuple(song.beats_s),
+        bpm=float(bpm) if isinstance(bpm, int | float) else 0.0,
+        key='' if key == UNKNOWN_KEY else KEYS[key],
+        chords=tuple(song.chords),
     )
     return dataclasses.asdict(encoded)
 

@@ -24,6 +24,7 @@ from data_pipeline.record_files import RecordFiles
 from data_pipeline.songs import digest
 from data_pipeline.text_tables import TextOrigin, read_text
 from jen1composer.errors import BadInput
+from jen1composer.harmony import ChordChange
 
 VERSION = 3
 CLIPS, SONGS, PROMPTS, TEXT, MANIFEST = (
@@ -47,6 +48,9 @@ class EncodedSong:
     num_frames: int  # of the whole song
     prompts: tuple[int, ...]  # rows of the prompt table, one or more
     beats_s: tuple[float, ...] = ()
+    bpm: float = 0.0  # 0: not known
+    key: str = ''  # as `harmony` writes it; '': not known
+    chords: tuple[ChordChange, ...] = ()  # from when on, in seconds, and which; (): not known
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -236,4 +240,5 @@ def read_latent_manifest(folder: epath.Path) -> LatentManifest:
 
 def _song(value: Mapping[str, Any]) -> EncodedSong:
     tuples: dict[str, Sequence[Any]] = {k: tuple(value[k]) for k in ('prompts', 'beats_s')}
+    tuples['chords'] = tuple((begin, chord) for begin, chord in value.get('chords', ()))
     return EncodedSong(**{**value, **tuples})

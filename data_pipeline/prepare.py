@@ -22,15 +22,22 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from data_pipeline import analysis, loudness, phase_vocoder, songs, versions
+from data_pipeline import analysis, chords, loudness, phase_vocoder, songs, versions
 from data_pipeline.analysis import analyse
+from data_pipeline.chords import heard_chords
 from data_pipeline.folders import LOCK, alone_in, open_folder, refuse_foreign, write_json
 from data_pipeline.prompts import PromptStyle, song_prompts
 from data_pipeline.records import Prepared, write_prepared
 from data_pipeline.songs import FULL_SCALE, Song, digest, find_song, read_samples, write_song
 from data_pipeline.sources.source import Entry, Source, constants, entry_from_json
 from data_pipeline.splits import HELD_OUT, split_songs
-from data_pipeline.versions import Version, make_version, version_beats, version_tags
+from data_pipeline.versions import (
+    Version,
+    make_version,
+    version_beats,
+    version_chords,
+    version_tags,
+)
 from data_pipeline.work import Run, one_by_one
 from jen1composer.errors import BadInput, require
 from jen1composer.tracks import TRACKS
@@ -47,7 +54,8 @@ class Preparation:
     Attributes:
         prompts: how many, and how much each of them leaves out.
         versions: pitch and speed versions of each training song, beside the plain one.
-        measure: whether tempo, key and beats are listened for where the source does not know them.
+        measure: whether tempo, key, beats and chords are listened for where the source does not
+            know them.
         held_out: the share of songs that validation takes, and the share that test takes.
         max_broken: the fraction of songs that may be broken.
     """
@@ -76,6 +84,7 @@ def prepare(
     *,
     how: Preparation = Preparation(),  # frozen
     num_songs: int | None = None,
+    only: Sequence[str] = (),
     run: Run = one_by_one,
 ) -> Prepared:
     """Fills `folder` from `source` and opens it.
@@ -85,20 +94,37 @@ def prepare(
         folder: made if need be; if it holds songs, they must be of the same source.
         how: see `Preparation`.
         num_songs: how many; all by default.
+        only: ids of the songs to prepare; all by default. Each is in the split that it has among
+            all that the source lists, so what is held out of the whole stays held out.
         run: does the work.
 
-    Raises BadInput for a folder of other origin, for a source without songs and for too many broken
-    ones.
+    Raises BadInput for a folder of other origin, for a source without songs, for an unknown one in
+    `only` and for too many broken ones.
     """
     folder = epath.Path(folder)
     _check_folder(folder, source)
     entries = source.entries(num_songs)
     if not entries:
         raise BadInput(f'--source={source.name}: no songs; needed is at least one')
+    if only:
+        entries = _only(entries, only, how.held_out)
+        how = dataclasses.replace(how, held_out=0.0)  # their splits are named now
     open_folder(folder)
     with alone_in(folder):
         write_json(folder / ORIGIN, _origin(source))
         return _prepare(source, folder, entries, how, run)
+
+
+def _only(entries: Sequence[Entry], ids: Sequence[str], held_out: float) -> list[Entry]:
+    """The entries of `ids`, each with the split that it has among all."""
+    for one in ids:
+        if one not in {entry.id for entry in entries}:
+            first = ', '.join(entry.id for entry in entries[:3])
+            raise BadInput(f'--only={one}: no such song; allowed are ids such as {first}')
+    splits = split_songs(entries, held_out)
+    return [
+        dataclasses.replace(entry, split=splits[entry.id]) for entry in entries if entry.id in ids
+    ]
 
 
 def _prepare(
@@ -149,7 +175,7 @@ def make_song(
     entry = entry_from_json(item)
     try:
         sha256 = source.sha256(entry)
-        made_by = constants(songs, loudness, analysis)
+        made_by = constants(songs, loudness, analysis, chords)
         key = digest([source.name, dict(source.settings), sha256, measure, made_by])
         song = find_song(folder, key)
         if song is None:
@@ -163,6 +189,7 @@ def make_song(
 def _load(source: Source, entry: Entry, folder: str, key: str, sha256: str, measure: bool) -> Song:
     material = source.load(entry)
     tags, beats_s, measured = dict(material.tags), material.beats_s, []
+    found = material.chords
     if measure and (beats_s is None or not tags.get('bpm') or not tags.get('key')):
         heard = analyse(material.stems.sum(axis=0))
         for name, value in (('bpm', heard.bpm), ('key', heard.key)):
@@ -172,6 +199,9 @@ def _load(source: Source, entry: Entry, folder: str, key: str, sha256: str, meas
         if beats_s is None:
             beats_s = heard.beats_s
             measured.append('beats_s')
+    if measure and found is None:
+        found = heard_chords(material.stems, beats_s or ())
+        measured.append('chords')
     song = Song(
         id=entry.id,
         key=key,
@@ -181,6 +211,7 @@ def _load(source: Source, entry: Entry, folder: str, key: str, sha256: str, meas
         measured=measured,
         captions=material.captions or entry.captions,
         beats_s=tuple(round(float(beat), 3) for beat in beats_s or ()),
+        chords=found or (),
         rms_db={},
         active={},
         loudness_lufs=None,
@@ -241,6 +272,9 @@ def make_version_of(item: Mapping[str, Any], folder: str) -> dict[str, Any]:
             tags=version_tags(plain.tags, version),
             captions=(),  # They may name a tempo or a key.
             beats_s=tuple(round(beat, 3) for beat in version_beats(plain.beats_s, version)),
+            chords=tuple(
+                (round(begin, 3), chord) for begin, chord in version_chords(plain.chords, version)
+            ),
         )
         song = write_song(folder, song, make_version(stems, version, TRACKS))
     song = dataclasses.replace(
@@ -255,7 +289,7 @@ def make_version_of(item: Mapping[str, Any], folder: str) -> dict[str, Any]:
 
 def _settings(how: Preparation) -> dict[str, Any]:
     return dataclasses.asdict(how) | {
-        'songs': constants(songs, loudness, analysis, versions, phase_vocoder)
+        'songs': constants(songs, loudness, analysis, chords, versions, phase_vocoder)
     }
 
 

@@ -29,6 +29,7 @@ from etils import epath
 from data_pipeline.folders import aside
 from data_pipeline.loudness import loudness, rms_db
 from jen1composer.errors import BadInput
+from jen1composer.harmony import ChordChange
 from jen1composer.tracks import SAMPLE_RATE as RATE
 from jen1composer.tracks import TRACKS
 
@@ -57,6 +58,7 @@ class Song:
         captions: what a person wrote about it.
         prompts: sentences that describe it, one or more.
         beats_s: when each beat falls, in seconds; empty where no beat was found.
+        chords: where chords change, in seconds, and to which (`harmony`); empty: not known.
         rms_db: of each track over the whole song, dB below full scale; -120 is silence.
         active: of each track, the fraction of seconds louder than -60 dB.
         loudness_lufs: of the mix, gated; None for silence.
@@ -76,6 +78,7 @@ class Song:
     captions: Sequence[str] = ()
     prompts: Sequence[str] = ()
     beats_s: Sequence[float] = ()
+    chords: Sequence[ChordChange] = ()
     rms_db: Mapping[str, float]
     active: Mapping[str, float]
     loudness_lufs: float | None
@@ -105,6 +108,7 @@ class Song:
 def song_from_json(value: Mapping[str, Any]) -> Song:
     """A song as `dataclasses.asdict` gave it to JSON. Raises TypeError for another value."""
     lists = {key: tuple(x) for key, x in value.items() if isinstance(x, list)}
+    lists['chords'] = tuple((float(begin), str(chord)) for begin, chord in value.get('chords', ()))
     return Song(**{**value, **lists})
 
 

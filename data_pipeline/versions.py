@@ -9,7 +9,7 @@
    left out: a kick a third up is another drum. The mix is, by definition, the sum of the stems.
 3. Both at once are one stretch and one resampling. The key moves by p + 12 log2 s semitones; where
    that is more than a quarter of a semitone away from a whole number, the song lies between two
-   keys and its key is not told.
+   keys; then neither its key nor its chords are told.
 4. Were a stem or the sum to pass full scale, one gain brings all of them back (`headroom`).
 
 The plain version is the identity, bit for bit.
@@ -24,8 +24,8 @@ import numpy as np
 
 from data_pipeline.headroom import within_full_scale
 from data_pipeline.phase_vocoder import stretch
-from data_pipeline.sources.midi import TONICS
 from jen1composer.errors import BadInput, require
+from jen1composer.harmony import ChordChange, transposed_chord, transposed_key
 from jen1composer.tracks import SAMPLE_RATE as RATE
 
 UNPITCHED = ('drums',)
@@ -119,7 +119,8 @@ def version_tags(tags: Mapping[str, Any], version: Version) -> dict[str, Any]:
     if isinstance(tags.get('bpm'), int | float):
         moved['bpm'] = round(tags['bpm'] * version.speed, 1)
     if tags.get('key') and version.name:
-        key = _transposed(str(tags['key']), version.transposition)
+        steps = whole_semitones(version)
+        key = None if steps is None else transposed_key(str(tags['key']), steps)
         moved.pop('key')
         moved |= {} if key is None else {'key': key}
     return moved
@@ -130,6 +131,20 @@ def version_beats(beats_s: Iterable[float], version: Version) -> tuple[float, ..
     return tuple(beat / version.speed for beat in beats_s)
 
 
+def version_chords(chords: Iterable[ChordChange], version: Version) -> tuple[ChordChange, ...]:
+    """Where chords change in a version, and to which; () where it lies between two keys."""
+    steps = whole_semitones(version)
+    if steps is None:
+        return ()
+    return tuple((begin / version.speed, transposed_chord(name, steps)) for begin, name in chords)
+
+
+def whole_semitones(version: Version) -> int | None:
+    """By how much keys and chords move; None where that is between two of them."""
+    steps = round(version.transposition)
+    return steps if abs(version.transposition - steps) <= KEY_TOLERANCE else None
+
+
 def _faster(audio: np.ndarray, ratio: float) -> np.ndarray:
     """Float32 `[sample, 2]` played `ratio` times faster, by band-limited interpolation."""
     import soxr
@@ -137,12 +152,3 @@ def _faster(audio: np.ndarray, ratio: float) -> np.ndarray:
     if ratio == 1 or not len(audio):
         return audio
     return soxr.resample(audio, RATE * ratio, RATE, quality='VHQ')
-
-
-def _transposed(key: str, semitones: float) -> str | None:
-    """'B minor' a semitone up is 'C minor'; None between two keys, or for what is no key."""
-    tonic, _, mode = key.partition(' ')
-    steps = round(semitones)
-    if tonic not in TONICS or abs(semitones - steps) > KEY_TOLERANCE:
-        return None
-    return f'{TONICS[(TONICS.index(tonic) + steps) % 12]} {mode}'

@@ -19,16 +19,21 @@
    stays where it is.
 4. Of several prompts and several versions of a song example i has one each, by draws for (seed, i).
    Without a seed it has the first prompt and the song as it is, and is not moved: validation.
+5. A window is told its song's tempo and key, and of each frame the chord that sounds in its middle;
+   after the song's end there is none. Versions of latents differ in levels and sides alone
+   (`augmentation`), so this holds for all of them.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 
 from data_pipeline.latents import Latents
 from data_pipeline.streams import stream
+from jen1composer.diffusion.batch import Control
 from jen1composer.errors import BadInput, require
+from jen1composer.harmony import NO_CHORD, chords_at, known_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +63,12 @@ class Windows:
         num_frames: int,
         *,
         beat_aligned: bool = False,
+        keep: Container[int] | None = None,
     ):
-        """Raises BadInput where there is no song or its clips are shorter than a window."""
+        """`keep` are the numbers of the songs that may be shown, None all.
+
+        Raises BadInput where there is no song or its clips are shorter than a window.
+        """
         require(num_frames >= 1, 'window_frames', num_frames, 'is 1 or more')
         clip_frames = latents.manifest.clip_frames
         if num_frames > clip_frames:
@@ -71,7 +80,8 @@ class Windows:
         self.num_frames = num_frames
         self.beat_aligned = beat_aligned
         self._slots = clip_frames // num_frames
-        self.songs = np.concatenate([latents.songs(split) for split in splits])
+        songs = np.concatenate([latents.songs(split) for split in splits])
+        self.songs = songs if keep is None else songs[[int(song) in keep for song in songs]]
         if not len(self.songs):
             raise BadInput(f'{latents.folder}: holds no song in {" or ".join(splits)}')
         frames = latents.num_frames[self.songs]
@@ -107,14 +117,31 @@ class Windows:
         """As `view`, in float32."""
         return self.view(window, offset, version).astype(np.float32)
 
+    def control(self, window: Window, offset: int = 0) -> Control:
+        """What is known of tempo, key and chords, without a batch axis; (5) of the module."""
+        song = self.latents.song(window.song)
+        first = self._clip_start(window) + self.start(window, offset)
+        frame = first + np.arange(self.num_frames)
+        chords = chords_at(song.chords, (frame + 0.5) / self.latents.manifest.frame_rate)
+        if song.chords:
+            chords = np.where(frame < song.num_frames, chords, np.int32(NO_CHORD))
+        return Control(
+            bpm=np.array(song.bpm, np.float32),
+            key=np.array(known_key(song.key), np.int32),
+            chords=chords,
+        )
+
+    def _clip_start(self, window: Window) -> int:
+        """The frame of its song that its clip begins at: the last one is aligned with the end."""
+        clip_frames = self.latents.manifest.clip_frames
+        song_frames = int(self.latents.num_frames[window.song])
+        return min(window.clip * clip_frames, max(0, song_frames - clip_frames))
+
     def start(self, window: Window, offset: int = 0) -> int:
         """The frame of its clip that it begins at, when it is moved by `offset` frames."""
         manifest = self.latents.manifest
         song_frames = int(self.latents.num_frames[window.song])
-        # The last clip is aligned with the song's end.
-        clip_start = min(
-            window.clip * manifest.clip_frames, max(0, song_frames - manifest.clip_frames)
-        )
+        clip_start = self._clip_start(window)
         last = max(0, min(manifest.clip_frames, song_frames - clip_start) - self.num_frames)
         start = max(0, min(window.slot * self.num_frames + offset, last))
         if not self.beat_aligned:

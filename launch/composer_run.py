@@ -13,7 +13,7 @@ from data_pipeline.batches import batches, fixed_batches
 from data_pipeline.curriculum import Curriculum
 from data_pipeline.kinds import Kind
 from data_pipeline.mixture import Mixture
-from jen1composer.diffusion.batch import Batch
+from jen1composer.diffusion.batch import Batch, unknown_control
 from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.validation import make_loss_at, time_bins
 from jen1composer.models.flops import VERSION, Shape, unet_model_gradient
@@ -106,6 +106,8 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
         host_share(layout, config.batch),
     )
     held_out = held_out_batches(data.validation, curriculum, num_batches)
+    if config.model.get('control', False):
+        held_out |= {f'{TEXT_LOSS}_uncontrolled': list(map(uncontrolled, held_out[TEXT_LOSS]))}
 
     # ---- Model and loss.
     given = {
@@ -205,6 +207,13 @@ def step_flops(config: UNetConfig, batch: int, held_out: Mapping[str, list[Batch
         prefix_tokens=like.text.prefix.shape[1],
     )
     return unet_model_gradient(config, shape)
+
+
+def uncontrolled(batch: Batch) -> Batch:
+    """The same batch, of which neither tempo nor key nor chords are known."""
+    size, _, frames, _ = batch.latents.shape
+    text = dataclasses.replace(batch.text, control=unknown_control(size, frames))
+    return dataclasses.replace(batch, text=text)
 
 
 def held_out_batches(

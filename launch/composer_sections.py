@@ -19,6 +19,7 @@ from jen1composer.training.trainable import freeze_optimizer
 
 SPANS = ('p_causal', 'shared_span', 'min_span', 'max_span')
 REQUIRED = ('stage_steps', 'target_shares', 'p_given')
+CONTROL = ('control_dropout', 'control_null')
 CURRICULUM = (*REQUIRED, 'transition', 'kinds', *SPANS)
 
 
@@ -61,7 +62,7 @@ def make_diffusion(config: ConfigDict) -> DiffusionConfig:
     `time_sampling` and `weighting` are a name, or a section of a name and parameters, such as
     {'name': 'min_snr', 'gamma': 5.0}.
     """
-    known = ('prediction', 'schedule', 'time_sampling', 'weighting', 'prompt_dropout')
+    known = ('prediction', 'schedule', 'time_sampling', 'weighting', 'prompt_dropout', *CONTROL)
     for name in config:
         require(name in known, '--config.diffusion', name, f'are {", ".join(known)}')
     return DiffusionConfig(
@@ -70,6 +71,7 @@ def make_diffusion(config: ConfigDict) -> DiffusionConfig:
         time_sampling=make_time_sampling(*_named(config.get('time_sampling', 'uniform'))),
         weighting=make_weighting(*_named(config.get('weighting', 'uniform'))),
         prompt_dropout=config.prompt_dropout,
+        **{name: config[name] for name in CONTROL if name in config},
     )
 
 

@@ -23,9 +23,6 @@ def loss_charts(
         zero: the composer's validation loss if it predicted 0.
         heldout: the autoencoder's report on the validation songs.
     """
-    steps, loss = training_curve(composer_rows, 'loss')
-    validation_steps, validation_loss = curve(composer_rows, 'validation_loss')
-    ends = [0, max([1, *steps])]
     ae_steps, ae_loss = training_curve(autoencoder_rows, 'loss')
     distance_steps, distance = curve(autoencoder_rows, 'validation_log_mel_db')
     ae_ends = [0, max([1, *ae_steps])]
@@ -34,24 +31,7 @@ def loss_charts(
             title='Composer: loss',
             text='Squared error of the v-prediction: in training on the tasks of the stage, in '
             'validation on those of the last one, text alone, with the average of the weights.',
-            svg=line_chart(
-                [
-                    Line(label='training', x=steps, y=loss),
-                    Line(
-                        label='validation',
-                        x=validation_steps,
-                        y=validation_loss,
-                        colour=1,
-                        marked=True,
-                    ),
-                    Line(
-                        label='prediction of zero', x=ends, y=[zero] * 2, colour=None, dashed=True
-                    ),
-                ],
-                x_label='step',
-                y_label='v-loss',
-                alt='Training and validation loss of the composer over its steps',
-            ),
+            svg=composer_curves(composer_rows, zero),
         ),
         Chart(
             title='Autoencoder: training loss',
@@ -83,6 +63,26 @@ def loss_charts(
             ),
         ),
     ]
+
+
+def composer_curves(rows: Rows, zero: float | None = None) -> str:
+    """A composer's training and validation loss as SVG, with that of a prediction of 0 if given."""
+    steps, loss = training_curve(rows, 'loss')
+    validation_steps, validation_loss = curve(rows, 'validation_loss')
+    lines = [
+        Line(label='training', x=steps, y=loss),
+        Line(label='validation', x=validation_steps, y=validation_loss, colour=1, marked=True),
+    ]
+    if zero is not None:
+        ends = [0, max([1, *steps])]
+        level = [zero] * 2
+        lines.append(Line(label='prediction of zero', x=ends, y=level, colour=None, dashed=True))
+    return line_chart(
+        lines,
+        x_label='step',
+        y_label='v-loss',
+        alt='Training and validation loss of the composer over its steps',
+    )
 
 
 def validation_charts(validation: Validation) -> list[Chart]:

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jen1composer.evaluation.page import Page, Piece, Sound, Table
+from jen1composer.evaluation.page import Page, Table
 from launch.demo_charts import Rows, loss_charts, share_charts, validation_charts
 from launch.demo_measurements import Data, Validation, curve, training_seconds
+from launch.demo_music import MUSIC_TEXT, level_table, millions, show_pieces
 from launch.task_shares import TaskShares
 
-ROLE_WORDS = {'target': 'generated, ', 'condition': 'given, '}
 KINDS = {
     'validation_loss': 'Text, in both directions',
     'validation_loss_causal': 'Text, causal',
@@ -59,15 +59,13 @@ def make_page(report: Report) -> Page:
     return Page(
         title='JEN-1 Composer, a first demo',
         paragraphs=_lead(report),
-        music_text='Above each player is its spectrogram: 0 to 24 kHz from bottom to top, spaced '
-        'as the ear does (mel), from black (-80 dB) to pale (full scale). A frame is around what '
-        'was made where the rest was kept.',
-        pieces=_pieces(report.pieces),
+        music_text=MUSIC_TEXT,
+        pieces=show_pieces(report.pieces),
         tables=[
             _composer_table(report.validation),
             *_kind_tables(report.composer_rows),
             _autoencoder_table(report.autoencoder),
-            _level_table(report.pieces),
+            level_table(report.pieces),
         ],
         charts=[
             *loss_charts(
@@ -93,107 +91,12 @@ def _lead(report: Report) -> list[str]:
         f'The music is from {data.source!r}: {data.songs["train"]} songs of '
         f'{data.minutes["train"]:g} minutes to train on, and {held_out} of '
         f'{data.minutes["validation"] + data.minutes["test"]:g} minutes held out.',
-        f'The autoencoder has {_millions(autoencoder["parameters"])} parameters and took '
+        f'The autoencoder has {millions(autoencoder["parameters"])} parameters and took '
         f'{autoencoder["steps"]:,} steps in {_minutes(training_seconds(report.autoencoder_rows))}; '
-        f'the composer has {_millions(report.composer_parameters)} and took '
+        f'the composer has {millions(report.composer_parameters)} and took '
         f'{report.composer_steps:,} steps in {_minutes(training_seconds(report.composer_rows))}. '
         'The music is made with the average of its weights.',
     ]
-
-
-def _pieces(facts: Mapping[str, Mapping[str, Any]]) -> list[Piece]:
-    joint, accompaniment, alone = (facts[name] for name in ('joint', 'accompaniment', 'alone'))
-    original = facts['original']
-    where = f'the test song {original["song"]}, from second {original["start_s"]}'
-    texts = {
-        'joint': ('Four tracks at once', f'Prompt: “{joint["prompt"]}”'),
-        'accompaniment': (
-            'Instrument and melody for given bass and drums',
-            f'Bass and drums are those of {where}. Prompt: “{accompaniment["prompt"]}”',
-        ),
-        'alone': ('Drums alone', f'The other tracks left open. Prompt: “{alone["prompt"]}”'),
-        'inpainted': (
-            'A hole in all four tracks, filled',
-            f'The middle was taken out of every track of {where}, and made anew to go with both '
-            'sides. What was kept is the song’s, sample for sample.',
-        ),
-        'continued': (
-            'Four tracks, continued',
-            f'The beginning is that of {where}; from the frame on no sample of it was known.',
-        ),
-        'decoded': (
-            'The test song through the autoencoder',
-            'The same stretch encoded and decoded, without the composer: the best that any '
-            'composer with this autoencoder could sound.',
-        ),
-        'original': ('The test song itself', f'The true stems of {where}.'),
-    }
-    return [
-        Piece(title=title, text=text, sounds=_sounds(name, facts[name]))
-        for name, (title, text) in texts.items()
-    ]
-
-
-def _sounds(folder: str, facts: Mapping[str, Any]) -> list[Sound]:
-    """A mix with its stems, or the one stem; roles are said where something was generated."""
-    tracks = facts['tracks']
-    files = {name: track['file'] for name, track in tracks.items()}
-    made = any(track['role'] == 'target' for track in tracks.values())
-    notes = {
-        name: (_made(track) if made else '') + f'{track["rms_db"]:.1f} dB'
-        for name, track in tracks.items()
-    }
-    framed = {name: track.get('made_s', []) for name, track in tracks.items()}
-    if len(tracks) > 1:
-        files = {'mix': facts['mix']['file'], **files}
-        framed['mix'] = next(iter(framed.values()))  # the pieces here have the same in all tracks
-    return [
-        Sound(
-            label=name.capitalize(),
-            file=f'{folder}/{file}',
-            picture=f'{folder}/{picture_of(file)}',
-            note=notes.get(name, ''),
-            whole_width=name == 'mix',
-            framed=[(a / facts['seconds'], b / facts['seconds']) for a, b in framed[name]],
-        )
-        for name, file in files.items()
-    ]
-
-
-def _made(track: Mapping[str, Any]) -> str:
-    return 'made in part, ' if 'made_s' in track else ROLE_WORDS[track['role']]
-
-
-def picture_of(file: str) -> str:
-    """The name of a sound's spectrogram."""
-    return file.removesuffix('.flac') + '.png'
-
-
-def _level_table(facts: Mapping[str, Mapping[str, Any]]) -> Table:
-    columns = {
-        'joint': 'four at once',
-        'accompaniment': 'for bass and drums',
-        'alone': 'drums alone',
-        'inpainted': 'hole filled',
-        'continued': 'continued',
-        'decoded': 'test song, decoded',
-        'original': 'test song',
-    }
-
-    def cell(piece: str, name: str) -> str:
-        track = facts[piece]['tracks'].get(name)
-        if track is None:
-            return '–'
-        is_given = piece == 'accompaniment' and track['role'] == 'condition'
-        return f'{track["rms_db"]:.1f}' + (' (given)' if is_given else '')
-
-    return Table(
-        title='Loudness of each track, RMS in dB below full scale',
-        header=['Track', *columns.values()],
-        rows=[
-            [name, *(cell(piece, name) for piece in columns)] for name in facts['joint']['tracks']
-        ],
-    )
 
 
 def _composer_table(validation: Validation) -> Table:
@@ -257,10 +160,6 @@ def _autoencoder_table(heldout: Mapping[str, Any]) -> Table:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _millions(count: int) -> str:
-    return f'{count / 1e6:.1f} million'
 
 
 def _minutes(seconds: float) -> str:

@@ -13,7 +13,7 @@ import optax
 from jax.stages import Compiled, Lowered
 from ml_collections import ConfigDict
 
-from jen1composer.diffusion.batch import Batch, Task, Text
+from jen1composer.diffusion.batch import Batch, Control, Task, Text
 from jen1composer.models.autoencoder import STEREO
 from jen1composer.models.flops import (
     Shape,
@@ -52,6 +52,8 @@ UNET_PARTS = (
     ('_join', 'merging'),
     ('condition', 'times'),
     ('context', 'context'),
+    ('control', 'control'),
+    ('chords', 'control'),
     ('', 'ends'),
 )
 
@@ -191,6 +193,9 @@ def batch_shapes(given: GivenByData, shape: Shape) -> Batch:
             use_prompt=array(dtype=bool),
             prefix=array(shape.prefix_tokens, width),
             prefix_mask=array(shape.prefix_tokens, dtype=bool),
+            control=Control(
+                bpm=array(), key=array(dtype=jnp.int32), chords=array(shape.frames, dtype=jnp.int32)
+            ),
         ),
         index=array(dtype=jnp.uint32),
     )

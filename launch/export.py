@@ -23,6 +23,7 @@ _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Workdir of train_composer
 _OUT = flags.DEFINE_string('out', None, 'Folder to write: a new one, or an export to replace.')
 _EMBED = flags.DEFINE_bool('embed_text_encoder', False, 'Its weights and program are in it too.')
 _VARIANTS = flags.DEFINE_list('variants', [], 'Smaller weights as well: bfloat16, int8.')
+_FLOAT32 = flags.DEFINE_bool('float32', True, 'The weights as they are; else --variants alone.')
 _SAVEDMODEL = flags.DEFINE_bool('savedmodel', False, 'A TensorFlow SavedModel as well.')
 _NAME = flags.DEFINE_string('name', 'JEN-1 Composer', 'What the card calls it.')
 _LICENCE = flags.DEFINE_string('licence', 'not stated', 'Of the weights, which the data decide.')
@@ -32,6 +33,7 @@ _TEXT_ENCODER = flags.DEFINE_string(
     'text_encoder', None, 'Where the T5 that the composer was trained with lies now, if it moved.'
 )
 MIB = 1 << 20
+CURVES = 'curves.svg'
 
 
 def main(argv: list[str]) -> None:
@@ -48,6 +50,7 @@ def main(argv: list[str]) -> None:
     from jen1composer.serving.weight_quality import measure
     from jen1composer.training.checkpoints import read_meta
     from jen1composer.training.metrics import read_metrics
+    from launch.demo_charts import composer_curves
     from launch.export_facts import count_examples, hours_of_music
 
     # ---- What can be refused, before anything takes long.
@@ -56,6 +59,8 @@ def main(argv: list[str]) -> None:
     check_out(out)
     for form in _VARIANTS.value:
         require(form in FORMATS[1:], '--variants', form, f'are {", ".join(FORMATS[1:])}')
+    if not _FLOAT32.value and not _VARIANTS.value:
+        raise BadInput('--variants: empty; needed is one of them with --nofloat32')
     require(_STEPS.value >= 1, '--steps', _STEPS.value, 'is 1 or more')
     if _SAVEDMODEL.value:
         require_packages()
@@ -64,17 +69,22 @@ def main(argv: list[str]) -> None:
         raise BadInput(f'--checkpoint={workdir}: is an export; allowed is a workdir')
     composer = Composer.load(workdir, text_encoder=_TEXT_ENCODER.value)
     meta = read_meta(workdir / 'checkpoints', composer.step)
+    metrics = [
+        row for row in read_metrics(workdir / 'metrics.jsonl') if row['step'] <= composer.step
+    ]
+    beside = {}
+    if any('loss' in row for row in metrics):
+        beside[CURVES] = composer_curves(metrics).encode()
     facts = Facts(
         name=_NAME.value,
         licence=_LICENCE.value,
         identity=meta.identity,
-        metrics=[
-            row for row in read_metrics(workdir / 'metrics.jsonl') if row['step'] <= composer.step
-        ],
+        metrics=metrics,
         examples=count_examples(meta),
         hours=hours_of_music(_LATENTS.value, meta.identity),
         losses=measure(composer, _VARIANTS.value, num_steps=_STEPS.value),
         embedded=_EMBED.value,
+        curves=CURVES if beside else '',
     )
 
     # ---- The folder.
@@ -83,8 +93,10 @@ def main(argv: list[str]) -> None:
         composer,
         card=lambda sizes: model_card(composer, facts, sizes),
         variants=_VARIANTS.value,
+        float32=_FLOAT32.value,
         embed_text_encoder=_EMBED.value,
         saved_model=_SAVEDMODEL.value,
+        beside=beside,
         progress=command.report_progress('files'),
     )
     losses = {form: loss._asdict() for form, loss in facts.losses.items()}

@@ -1,6 +1,6 @@
 """Makes music with a trained composer: stems and mix as FLAC.
 
-  python -m launch.generate --checkpoint=demo/composer --prompt="dark driving rock" --out=song
+  python -m launch.generate --prompt="dark driving rock" --out=song
   python -m launch.generate --checkpoint=demo/composer --targets=melody,instrument \\
       --given=bass=mine/bass.wav,drums=mine/drums.wav --out=song
   python -m launch.generate --checkpoint=demo/composer --edit=bass=song/bass.flac \\
@@ -9,6 +9,8 @@
       --begin=bass=5 --out=longer
   python -m launch.generate --checkpoint=demo/composer --variation=melody=song/melody.flac \\
       --strength=.5 --given=bass=song/bass.flac --out=varied
+  python -m launch.generate --checkpoint=demo/composer --bpm=120 --key="A minor" \\
+      --chords="Am F C G" --control_guidance=1.5 --out=song
 
 A track that is not mentioned is generated if none is named with --targets, --edit or --variation,
 else left out. A track of --edit is kept as it is, but for the seconds to --regenerate and for those
@@ -26,7 +28,9 @@ from absl import flags
 
 from launch import command
 
-_CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Workdir of train_composer, or an export.')
+_CHECKPOINT = flags.DEFINE_string(
+    'checkpoint', None, "Workdir of train_composer, or an export; if not given, the package's."
+)
 _PROMPT = flags.DEFINE_string('prompt', '', 'Words for the music.')
 _TARGETS = flags.DEFINE_list('targets', [], 'Tracks to make.')
 _GIVEN = flags.DEFINE_list('given', [], 'Tracks to build on, as TRACK=FILE.')
@@ -46,6 +50,14 @@ _SECONDS = flags.DEFINE_float(
 _STEPS = flags.DEFINE_integer('steps', 50, 'Steps of the sampler.')
 _SAMPLER = flags.DEFINE_string(
     'sampler', 'dpmpp_2m', 'ddpm, ddim, euler, heun, dpmpp_2m or dpmpp_2m_sde.'
+)
+_BPM = flags.DEFINE_float('bpm', None, 'Tempo, of a composer that was trained with control.')
+_KEY = flags.DEFINE_string('key', '', "Key, such as 'A minor', likewise.")
+_CHORDS = flags.DEFINE_string(
+    'chords', '', "Chords, each a bar of four beats or CHORD:BEATS, repeated; 'Am F C G:8'."
+)
+_CONTROL_GUIDANCE = flags.DEFINE_float(
+    'control_guidance', None, 'Scale on tempo, key and chords; 1, as if not given, is none.'
 )
 _GUIDANCE = flags.DEFINE_float(
     'guidance', None, 'Scale on the prompt; 1 is none. If not given 1.5, beside given tracks 1.2.'
@@ -95,6 +107,10 @@ def main(argv: list[str]) -> None:
         seed=_SEED.value,
         num_steps=_STEPS.value,
         sampler=_SAMPLER.value,
+        bpm=_BPM.value,
+        key=_KEY.value,
+        chords=_CHORDS.value,
+        control_guidance=_CONTROL_GUIDANCE.value,
         text_guidance=_GUIDANCE.value,
         given_guidance=requests.parse_scales('--given_guidance', _GIVEN_GUIDANCE.value, tracks),
         guidance_interval=requests.parse_interval('--guidance_interval', _GUIDANCE_INTERVAL.value),
@@ -106,5 +122,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    flags.mark_flags_as_required(['checkpoint', 'out'])
+    flags.mark_flags_as_required(['out'])
     command.run(main)

@@ -43,6 +43,7 @@ CONFIG = command.define_config(
 SOURCE = flags.DEFINE_string('source', None, 'Where the songs come from, see above.')
 OUT = flags.DEFINE_string('out', None, 'The folder to fill; with --describe, where the page goes.')
 SONGS = flags.DEFINE_integer('songs', None, 'How many songs; by default all.', lower_bound=1)
+ONLY = flags.DEFINE_list('only', [], 'Songs to prepare, by id, each in its split among all.')
 WORKERS = flags.DEFINE_integer('workers', 2, 'Threads that prepare songs.', lower_bound=1)
 BEAM = flags.DEFINE_multi_string('beam', [], 'An option of Apache Beam; replaces --workers.')
 MAX_BROKEN = flags.DEFINE_float(
@@ -77,6 +78,7 @@ def _prepare(source: str, out: str) -> None:
         out,
         how=make_preparation(CONFIG.value, max_broken=MAX_BROKEN.value),
         num_songs=SONGS.value,
+        only=ONLY.value,
         run=on_beam(f'{out}/work', options=BEAM.value or here(WORKERS.value), progress=_show),
     )
     print(terminal(tables(describe(prepared))))

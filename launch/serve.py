@@ -1,6 +1,6 @@
 """Serves a composer: the studio's page, and all it does over HTTP.
 
-  python -m launch.serve --model=demo/composer
+  python -m launch.serve
   python -m launch.serve --model=exported --port=8080 --sessions=/var/lib/jen1composer
   python -m launch.serve --model=exported --host=0.0.0.0 --token_file=token.txt
 
@@ -20,7 +20,9 @@ from jen1composer.errors import BadInput
 from launch import command
 from launch.serve_options import check_seconds, parse_samplers, sessions_folder, token_of
 
-_MODEL = flags.DEFINE_string('model', None, 'Workdir of train_composer, or folder of export.')
+_MODEL = flags.DEFINE_string(
+    'model', None, "Workdir of train_composer, or an export; if not given, the package's."
+)
 _HOST = flags.DEFINE_string('host', '127.0.0.1', 'Address to listen at.')
 _PORT = flags.DEFINE_integer('port', 8000, 'Port to listen at.', 1, 65535)
 _SESSIONS = flags.DEFINE_string(
@@ -100,5 +102,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    flags.mark_flags_as_required(['model'])
     command.run(main)

@@ -38,7 +38,7 @@ from launch import command
 
 _SESSION = flags.DEFINE_string('session', None, 'Folder of the session.')
 _CHECKPOINT = flags.DEFINE_string(
-    'checkpoint', None, 'Workdir of train_composer; needed where something is composed.'
+    'checkpoint', None, "Workdir of train_composer, or an export; if not given, the package's."
 )
 _TEXT_ENCODER = flags.DEFINE_string(
     'text_encoder', None, 'Where the T5 that the composer was trained with lies now, if it moved.'
@@ -47,6 +47,9 @@ _PROMPT = flags.DEFINE_string('prompt', None, 'Words for the music.')
 _SECONDS = flags.DEFINE_float('seconds', None, 'Length of the piece; of a new one 5.12.')
 _TEMPO = flags.DEFINE_float('tempo', None, 'Beats a minute; 0 for none.')
 _KEY = flags.DEFINE_string('key', None, "Such as 'F# minor'; empty for none.")
+_CHORDS = flags.DEFINE_string(
+    'chords', None, "Such as 'Am F C G', a bar each; needs --tempo; empty for none."
+)
 _TRACKS = flags.DEFINE_list('tracks', [], "A new session's lanes, if not those of --checkpoint.")
 _UNDO = flags.DEFINE_bool('undo', False, 'Takes the last step back.')
 _REDO = flags.DEFINE_bool('redo', False, 'Takes what was undone up again.')
@@ -71,6 +74,7 @@ def main(argv: list[str]) -> None:
         'seconds': _SECONDS.value,
         'tempo_bpm': _TEMPO.value,
         'key': _KEY.value,
+        'chords': _CHORDS.value,
     }
     run = SessionRun.start(
         folder,

@@ -29,6 +29,7 @@ _FORMS: Mapping[str, tuple[str, tuple[str, ...], int]] = {
     'prompt': ('set', ('prompt',), 1),
     'tempo': ('set', ('tempo_bpm',), 1),
     'key': ('set', ('key',), 1),
+    'chords': ('set', ('chords',), 1),
     'seconds': ('set', ('seconds',), 1),
     'undo': ('undo', (), 0),
     'redo': ('redo', (), 0),
@@ -43,7 +44,16 @@ _SWITCHES: Mapping[str, tuple[str, str, bool]] = {
     'unsolo': ('mix', 'solo', False),
 }
 _COMPOSED = ('compose', 'regenerate', 'continue', 'vary')
-_NUMBERS = ('seed', 'steps', 'guidance', 'given_guidance', 'strength', 'seconds', 'gain_db')
+_NUMBERS = (
+    'seed',
+    'steps',
+    'guidance',
+    'given_guidance',
+    'control_guidance',
+    'strength',
+    'seconds',
+    'gain_db',
+)
 _ALLOWED = ', '.join(['upload', *_FORMS, *_SWITCHES])
 
 

@@ -10,6 +10,7 @@ from jen1composer.errors import BadInput
 from jen1composer.generation.actions import Action, Set
 from jen1composer.generation.composer import Composer
 from jen1composer.generation.mixdown import mixdown
+from jen1composer.generation.packaged import packaged_composer
 from jen1composer.generation.session import Session, session_to_json
 from jen1composer.generation.session_folder import (
     LOCK,
@@ -96,11 +97,13 @@ class SessionRun:
 
     def act(self, action: Action) -> None:
         """One action, with what is composed for it; saved if it changed something."""
-        request = plan(self.session, action)
         made = None
-        if request is not None:
+        if plan(self.session, action, controlled=True) is not None:  # refuses before it loads
+            composer = self._matching_composer()
+            request = plan(self.session, action, controlled=composer.spec.model.control)
+            assert request is not None
             progress = command.report_progress(f'{action.do}: windows')
-            made = self._matching_composer().compose(request, progress)
+            made = composer.compose(request, progress)
         after = apply(self.session, action, made)
         if after != self.session:
             self._save(after)
@@ -131,17 +134,14 @@ class SessionRun:
         its, lanes = composer.spec.tracks, self.session.tracks
         if its != lanes:
             raise BadInput(
-                f'--checkpoint={self._checkpoint}: makes {", ".join(its)}; the session has '
+                f'--checkpoint={self._checkpoint or packaged_composer()}: makes '
+                f'{", ".join(its)}; the session has '
                 f'{", ".join(lanes)}'
             )
         return composer
 
     def _composer_there(self) -> Composer:
         if self._composer is None:
-            if self._checkpoint is None:
-                raise BadInput(
-                    '--checkpoint: is needed to compose; name a workdir of train_composer'
-                )
             command.use_compilation_cache()
             self._composer = Composer.load(self._checkpoint, text_encoder=self._text_encoder)
         return self._composer

@@ -3,9 +3,9 @@
 Imports are read from the source, so those inside functions count as well.
 
     launch -> configs, data_pipeline, jen1composer
-    data_pipeline -> jen1composer.{errors, tracks, diffusion.batch}
+    data_pipeline -> jen1composer.{errors, tracks, harmony, diffusion.batch}
     jen1composer: evaluation, serving -> generation -> training -> models, sharding -> diffusion
-                  -> tracks -> errors
+                  -> tracks, harmony -> errors
 """
 
 import ast
@@ -25,7 +25,7 @@ LAYERS = (
     ('jen1composer.training',),
     ('jen1composer.models', 'jen1composer.sharding'),
     ('jen1composer.diffusion',),
-    ('jen1composer.tracks',),
+    ('jen1composer.tracks', 'jen1composer.harmony'),
     ('jen1composer.errors',),
 )
 ALLOWED = (
@@ -36,6 +36,7 @@ ALLOWED = (
             'data_pipeline',
             'jen1composer.errors',
             'jen1composer.tracks',
+            'jen1composer.harmony',
             'jen1composer.diffusion.batch',
         ),
         'jen1composer': (),  # The package's own __init__.py.
@@ -47,7 +48,7 @@ ALLOWED = (
     }
 )
 
-PURE = ('tracks', 'diffusion', 'models', 'sharding')
+PURE = ('tracks', 'harmony', 'diffusion', 'models', 'sharding')
 IMPURE = ('absl', 'etils', 'grain', 'io', 'ml_collections', 'orbax', 'os', 'pathlib', 'safetensors')
 
 

@@ -4,7 +4,7 @@
    padded with silence to the longest of the song.
 2. Levels are left alone, unless a stem or the sum would pass full scale: then one gain lowers the
    whole song, and is noted in its tags.
-3. Where a score is known to be in time with the files, tempo, key and beats are the score's.
+3. Where a score is known to be in time with the files, tempo, key, beats and chords are of it.
 
 A song follows from the contents of its files, not from where they lie or in which order they come.
 """
@@ -17,8 +17,10 @@ import numpy as np
 from etils import epath
 
 from data_pipeline.audio import read_audio, read_bytes, require_end
+from data_pipeline.chords import score_chords
 from data_pipeline.containers import read_stream
 from data_pipeline.sources.midi import estimate_key, read_midi
+from data_pipeline.sources.roles import assign_roles
 from data_pipeline.sources.source import AudioFile, Entry, Material
 from jen1composer.errors import BadInput
 from jen1composer.tracks import SAMPLE_RATE as RATE
@@ -78,11 +80,13 @@ def load(entry: Entry) -> Material:
     if not entry.score:
         return Material(stems=stems, tags=tags, captions=entry.captions)
     score = read_midi(read_bytes(entry.score), entry.score)
+    roles = assign_roles(score.notes, score.duration_s)
     return Material(
         stems=stems,
         tags={**tags, 'bpm': round(score.bpm, 1), 'key': estimate_key(score.notes)},
         captions=entry.captions,
         beats_s=tuple(beat for beat in score.beats_s if beat * RATE < stems.shape[1]),
+        chords=score_chords(score.notes, roles, score.beats_s, score.duration_s),
     )
 
 

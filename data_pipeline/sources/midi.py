@@ -19,19 +19,13 @@ import mido
 import numpy as np
 
 from jen1composer.errors import BadInput
+from jen1composer.harmony import PROFILES, TONICS
 
 DRUM_CHANNEL = 9
 DRUM_KIT = -1
 MAX_DURATION_S = 1800.0  # As of sound files: a song is held in memory, all its stems at once.
 DEFAULT_TEMPO = 500_000  # Microseconds a quarter note: 120 bpm.
 MIN_TEMPO = 20_000  # 3000 bpm: a file of faster ones is broken, and has beats without number.
-
-TONICS = ('C', 'C#', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B')
-# Krumhansl & Kessler (1982), probe tone ratings relative to the tonic.
-PROFILES = {
-    'major': (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-    'minor': (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
-}
 
 Part = tuple[int, int]
 TempoChange = tuple[int, float, int]  # Tick, the same in seconds, microseconds a quarter note.

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from etils import epath
 
 from data_pipeline import loudness
+from data_pipeline.chords import score_chords
 from data_pipeline.sources import midi, render, roles
 from data_pipeline.sources.midi import Part, Score, estimate_key
 from data_pipeline.sources.roles import assign_roles, instruments
@@ -67,11 +68,12 @@ def score_tags(score: Score, parts: Mapping[Part, str]) -> dict[str, object]:
 
 
 def perform(font: bytes, score: Score, entry: Entry) -> Material:
-    """Renders a score; tags and captions are the entry's, beats the score's.
+    """Renders a score; tags and captions are the entry's, beats and chords the score's.
 
     Raises BadInput for one that renders to silence, such as with all volumes at 0.
     """
-    stems = render.render(font, score, assign_roles(score.notes, score.duration_s))
+    parts = assign_roles(score.notes, score.duration_s)
+    stems = render.render(font, score, parts)
     if not stems.any():
         raise BadInput(f'{entry.where}: all stems are silent; needed is one that is not')
     return Material(
@@ -79,4 +81,5 @@ def perform(font: bytes, score: Score, entry: Entry) -> Material:
         tags=entry.tags,
         captions=entry.captions,
         beats_s=score.beats_s,
+        chords=score_chords(score.notes, parts, score.beats_s, score.duration_s),
     )

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from jen1composer.harmony import ChordChange
+
 RECIPE = 2
 
 
@@ -77,12 +79,14 @@ class Material:
             [name, ...]}), 'genre' and 'mood' ([word, ...]), and others that prompts do not use.
         captions: what a person wrote about it; they win over prompts composed from the tags.
         beats_s: when each beat falls, in seconds, where the source knows; None has it measured.
+        chords: where chords change (`harmony`), where the source knows; None has them heard.
     """
 
     stems: np.ndarray
     tags: Mapping[str, object]
     captions: tuple[str, ...] = ()
     beats_s: tuple[float, ...] | None = None
+    chords: tuple[ChordChange, ...] | None = None
 
 
 def constants(*modules: ModuleType) -> dict[str, str]:

@@ -10,6 +10,9 @@ import dataclasses
 from typing import Any, TypeAlias
 
 import jax
+import numpy as np
+
+from jen1composer.harmony import UNKNOWN_CHORD, UNKNOWN_KEY
 
 Array: TypeAlias = Any  # numpy.ndarray on the host, jax.Array on the devices
 
@@ -26,14 +29,37 @@ class Task:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Control:
+    """What is said in numbers rather than words (`harmony`); each may be unknown by itself."""
+
+    bpm: Array  # [batch] float32, beats a minute; 0: unknown
+    key: Array  # [batch] int32; UNKNOWN_KEY: unknown
+    chords: Array  # [batch, frame] int32, what sounds in each frame; UNKNOWN_CHORD: unknown
+
+
+def unknown_control(batch: int, num_frames: int) -> Control:
+    """Nothing is known of any example."""
+    return Control(
+        bpm=np.zeros(batch, np.float32),
+        key=np.full(batch, UNKNOWN_KEY, np.int32),
+        chords=np.full((batch, num_frames), UNKNOWN_CHORD, np.int32),
+    )
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Text:
-    """Token states of the frozen text encoder, padded; the masks are False on padding."""
+    """What each example is told in words, and in numbers.
+
+    The words are token states of the frozen text encoder, padded; masks are False on padding.
+    """
 
     prompt: Array  # [batch, prompt token, width] float32
     prompt_mask: Array  # [batch, prompt token] bool
     use_prompt: Array  # [batch] bool; False where a learned null takes the prompt's place
     prefix: Array  # [batch, prefix token, width] float32, the task's prefix
     prefix_mask: Array  # [batch, prefix token] bool
+    control: Control | None = None  # None: tempo, key and chords are unknown, in all examples
 
 
 @jax.tree_util.register_dataclass

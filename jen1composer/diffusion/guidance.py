@@ -1,4 +1,4 @@
-"""Guidance on the text and on each given track.
+"""Guidance on the text, on tempo, key and chords together, and on each given track.
 
 With `full` the estimate of x_0 under all conditions and `without_i` the one under all but the i-th,
 for each row, and for each track at its time t:
@@ -8,9 +8,10 @@ for each row, and for each track at its time t:
 
 (1) is exact at s_i = 1, and classifier-free guidance (arXiv 2207.12598) with scale s where there is
 one condition; low and high are the interval of arXiv 2404.07724. The prompt is left out by the
-learned null; a given track by passing it as marginalised, which the training has seen, so it needs
-nothing more (JEN-1 Composer; UniDiffuser). What a target shows of itself is left out of no branch:
-it is its past or its surroundings, and to do without it would be another piece of music.
+learned null; tempo, key and chords by making all three unknown; a given track by passing it as
+marginalised, which the training has seen, so it needs nothing more (JEN-1 Composer; UniDiffuser).
+What a target shows of itself is left out of no branch: it is its past or its surroundings, and to
+do without it would be another piece of music.
 
 (2) is the rescaling of arXiv 2305.08891, section 3.4: large scales make latents too loud. The
 deviations are those of a row's track over the frames that are generated; in a causal row, of each
@@ -29,7 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jen1composer.diffusion.batch import Array, Task, Text
+from jen1composer.diffusion.batch import Array, Task, Text, unknown_control
 from jen1composer.diffusion.corruption import is_shown
 from jen1composer.diffusion.schedule import over_latents
 from jen1composer.tracks import Role
@@ -43,6 +44,7 @@ class Branches:
     """The conditions that are left out once each; hashable, to be a static argument."""
 
     text: bool = False
+    control: bool = False
     given: tuple[int, ...] = ()  # tracks, by number
 
 
@@ -52,6 +54,7 @@ class Guidance:
     """The numbers of (1) and (2), for each row of a batch."""
 
     text: Array  # [batch], s of the prompt
+    control: Array  # [batch], s of tempo, key and chords
     given: Array  # [batch, track], s of each track, where it is given
     low: Array  # [batch]
     high: Array  # [batch]
@@ -63,6 +66,7 @@ class Guidance:
         batch: int,
         *,
         text: float = 1.0,
+        control: float = 1.0,
         given: tuple[float, ...],
         low: float = 0.0,
         high: float = 1.0,
@@ -75,6 +79,7 @@ class Guidance:
 
         return cls(
             text=rows(text),
+            control=rows(control),
             given=np.tile(np.array(given, np.float32), (batch, 1)),
             low=rows(low),
             high=rows(high),
@@ -85,7 +90,11 @@ class Guidance:
     def branches(self) -> Branches:
         """Those that some row needs; only for numbers that are known, so outside of `jit`."""
         given = np.flatnonzero((np.asarray(self.given) != 1).any(axis=0))
-        return Branches(text=bool((np.asarray(self.text) != 1).any()), given=tuple(map(int, given)))
+        return Branches(
+            text=bool((np.asarray(self.text) != 1).any()),
+            control=bool((np.asarray(self.control) != 1).any()),
+            given=tuple(map(int, given)),
+        )
 
 
 def guided(
@@ -109,6 +118,10 @@ def guided(
             null = dataclasses.replace(text, use_prompt=jnp.zeros_like(text.use_prompt))
             inputs.append((x, t, shown, task, null))
             scales.append(guidance.text)
+        if branches.control:
+            null = dataclasses.replace(text, control=unknown_control(len(x), x.shape[2]))
+            inputs.append((x, t, shown, task, null))
+            scales.append(guidance.control)
         for k in branches.given:
             x_k, t_k, task_k = _without(x, t, task, noise, k)
             inputs.append((x_k, t_k, shown, task_k, text))

@@ -22,6 +22,10 @@ class Draw(enum.IntEnum):
     LATENT_NOISE = 4
     GENERATION = 5
     STEP = 6
+    TEMPO = 7
+    KEY = 8
+    CHORDS = 9
+    CONTROL = 10
 
 
 def example_keys(seed: Seed, index: jax.Array, draw: Draw) -> jax.Array:

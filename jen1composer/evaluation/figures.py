@@ -96,7 +96,7 @@ def line_chart(
         if any(line.label for line in lines):
             figure.legend(loc='outside lower center', ncols=4, handlelength=1.8, columnspacing=1.2)
 
-    return _svg(draw, alt)
+    return svg_of(draw, alt)
 
 
 def bar_chart(
@@ -117,7 +117,7 @@ def bar_chart(
         axes.set_xticks(places, labels, rotation=90 if upright else 0)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
-    return _svg(draw, alt)
+    return svg_of(draw, alt)
 
 
 def _axes(figure: Figure, x_label: str, y_label: str) -> Axes:
@@ -129,7 +129,7 @@ def _axes(figure: Figure, x_label: str, y_label: str) -> Axes:
     return axes
 
 
-def _svg(draw: Callable[[Figure], None], alt: str) -> str:
+def svg_of(draw: Callable[[Figure], None], alt: str) -> str:
     """What `draw` puts on a figure, as an SVG element for a page."""
     salt = hashlib.sha256(alt.encode()).hexdigest()  # ids that repeat, and differ between charts
     with matplotlib.rc_context(_STYLE | {'svg.hashsalt': salt}):

@@ -124,13 +124,7 @@ def render(page: Page) -> str:
 <h2 id="measured">{_text(page.tables_title)}</h2>
 {_lines(map(_table, page.tables))}
 </section>
-<section aria-labelledby="charts">
-<h2 id="charts">{_text(page.charts_title)}</h2>
-<div class="grid charts">
-{_lines(map(_chart, page.charts))}
-</div>
-</section>
-</main>
+{_charts(page)}</main>
 </body>
 </html>
 """
@@ -143,6 +137,18 @@ def _music(page: Page) -> str:
 <h2 id="music">{_text(page.music_title)}</h2>
 <p>{_text(page.music_text)}</p>
 {_lines(map(_piece, page.pieces))}
+</section>
+"""
+
+
+def _charts(page: Page) -> str:
+    if not page.charts:
+        return ''
+    return f"""<section aria-labelledby="charts">
+<h2 id="charts">{_text(page.charts_title)}</h2>
+<div class="grid charts">
+{_lines(map(_chart, page.charts))}
+</div>
 </section>
 """
 

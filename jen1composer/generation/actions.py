@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jen1composer.errors import BadInput, require
+from jen1composer.generation.progression import parse_progression
 from jen1composer.generation.request import MAX_SECONDS, Request
 from jen1composer.generation.words import check_key, check_tempo
 from jen1composer.tracks import SAMPLE_RATE
@@ -54,6 +55,7 @@ class Composed(Action):
     steps: int = 50
     guidance: float | None = None
     given_guidance: float | None = None
+    control_guidance: float | None = None
     sampler: str = 'dpmpp_2m'
 
     def __post_init__(self) -> None:
@@ -172,15 +174,21 @@ class Mix(Action):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Set(Action):
-    """What the whole piece is: None stays; a tempo of 0 or an empty key says none."""
+    """What the whole piece is: None stays; a tempo of 0, an empty key or no chords say none.
+
+    Chords are a progression such as 'Am F C G', which needs a tempo.
+    """
 
     do = 'set'
     prompt: str | None = None
     tempo_bpm: float | None = None
     key: str | None = None
+    chords: str | None = None
     seconds: float | None = None
 
     def __post_init__(self) -> None:
+        if self.chords:
+            parse_progression('chords', self.chords)
         if self.tempo_bpm:
             check_tempo(self.tempo_bpm)
         if self.key:

@@ -3,7 +3,8 @@
 Sampling walks the training's types backwards:
 
 (1) given tracks, and what there is of those that are made, are encoded
-(2) the prompt and the task's prefix are turned into token states
+(2) the prompt and the task's prefix are turned into token states; tempo, key and chords are told
+    beside them, the chords window by window
 (3) window by window, what is not known is sampled (`long_form`, `rows`)
 (4) the targets are decoded, and joined to what is kept of them (`seams`)
 
@@ -26,10 +27,11 @@ from jen1composer.diffusion.batch import Text
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.generation import long_form
 from jen1composer.generation.export_folder import is_export, read_export
+from jen1composer.generation.packaged import packaged_composer
 from jen1composer.generation.parts import Holes, Part, make_parts
 from jen1composer.generation.request import Request
 from jen1composer.generation.rows import MakeRow, Row, make_windows, sample_row
-from jen1composer.generation.scales import scales
+from jen1composer.generation.scales import control_scale, scales
 from jen1composer.generation.seams import splice
 from jen1composer.tracks import SAMPLE_RATE, Role, task_id, task_prefix
 from jen1composer.training.checkpoints import restore_ema
@@ -68,6 +70,7 @@ class Composition:
     step: int  # of the training that the weights come from
     text_guidance: float  # what it was sampled with
     given_guidance: Mapping[str, float]  # of every given track
+    control_guidance: float = 1.0
 
     @property
     def num_samples(self) -> int:
@@ -90,13 +93,15 @@ class Composer:
     text_encoder: TextEncoder
 
     @staticmethod
-    def load(workdir: epath.PathLike, text_encoder: epath.PathLike | None = None) -> 'Composer':
+    def load(
+        workdir: epath.PathLike | None = None, text_encoder: epath.PathLike | None = None
+    ) -> 'Composer':
         """Loads a workdir of launch.train_composer, or what launch.export made of one: the same
-        bits. Raises BadInput for what is neither.
+        bits; by default the one that comes with the package. Raises BadInput for what is neither.
 
         `text_encoder` is the name of the text encoder it was trained with, where its folder moved.
         """
-        workdir = epath.Path(workdir)
+        workdir = epath.Path(workdir or packaged_composer())
         if is_export(workdir):
             return Composer(**read_export(workdir, text_encoder)._asdict())
         spec = read_spec(workdir)
@@ -178,6 +183,7 @@ class Composer:
             takes=takes,
             step=self.step,
             text_guidance=text_scale,
+            control_guidance=control_scale(request),
             given_guidance={
                 name: scale
                 for name, scale in zip(spec.tracks, given_scales, strict=True)
@@ -210,8 +216,8 @@ class Composer:
         text = self._text(request.prompt, request.roles(self.spec.tracks))  # (2)
         window = make_windows(request, self.spec, text)
 
-        def make(number: int, latents: np.ndarray, known: np.ndarray) -> np.ndarray:
-            return make_row(window(number, latents, known))
+        def make(number: int, start: int, latents: np.ndarray, known: np.ndarray) -> np.ndarray:
+            return make_row(window(number, start, latents, known))
 
         return make
 

@@ -2,12 +2,12 @@
 
     DIR/config.json                  `Description`: all that is not a weight
     DIR/model.safetensors            'unet/<path>', 'autoencoder/<path>', 'whitening/<field>'
-    DIR/model.<format>.safetensors   the same packed, see `weight_formats`; where asked for
+    DIR/model.<format>.safetensors   the same packed, see `weight_formats`, beside it or alone
     DIR/text_encoder.safetensors     the text encoder's weights; where embedded
     DIR/tokenizer.json               its tokenizer
     DIR/programs/<name>.stablehlo    the networks, see `serving.programs`
     DIR/compose.py                   makes music with these files alone
-    DIR/README.md                    the model card
+    DIR/README.md                    the model card, and what it shows
     DIR/SHA256SUMS                   of every other file; `sha256sum -c SHA256SUMS` checks it too
 
 Nothing is read before all files are found to be what SHA256SUMS says, and nothing in the folder is
@@ -61,29 +61,30 @@ def is_export(folder: epath.PathLike) -> bool:
 
 
 def read_export(
-    folder: epath.PathLike, text_encoder: epath.PathLike | None = None, weights: str = 'float32'
+    folder: epath.PathLike, text_encoder: epath.PathLike | None = None, weights: str | None = None
 ) -> Exported:
     """Reads an export, in float32 just the bits that the workdir had.
 
     Args:
         folder: what launch.export wrote.
         text_encoder: the name of the text encoder, where it is not embedded and its folder moved.
-        weights: which of `FORMATS`.
+        weights: which of `FORMATS`; by default the first of them that is there.
 
     Raises:
         BadInput: where a file is missing, changed, cut short or of another version, naming it.
     """
     folder = epath.Path(folder)
-    require(weights in FORMATS, 'weights', weights, f'are {", ".join(FORMATS)}')
     listed = verify(folder)
+    there = [form for form in FORMATS if weights_file(form) in listed]
     if CONFIG not in listed:
         raise BadInput(f'{folder / SUMS}: does not list {CONFIG}; allowed is an export')
     config = read_config(folder / CONFIG)
-    if weights_file(weights) not in listed:
+    if not there or weights not in (None, *there):
         raise BadInput(
-            f'{folder}: was exported without {weights_file(weights)}; allowed is '
-            f'{" or ".join(form for form in FORMATS if weights_file(form) in listed)}'
+            f'{folder}: was exported without weights in {weights or FORMATS[0]}; allowed is '
+            f'{" or ".join(there or FORMATS)}'
         )
+    weights = weights or there[0]
     path = folder / weights_file(weights)
     arrays = unpack(read_arrays(path.read_bytes(), path))
     params = {k.removeprefix(UNET): v for k, v in arrays.items() if k.startswith(UNET)}

@@ -25,8 +25,9 @@ import numpy as np
 OVERLAP = 0.5  # of a window; the network learnt to continue from 20 to 80 % of one
 MOST_HIDDEN = 0.8
 
-# (number of the window, latents [track, frame, channel], known [track, frame]) -> latents
-Make = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+# (number of the window, its first frame, latents [track, frame, channel], known [track, frame])
+# -> latents
+Make = Callable[[int, int, np.ndarray, np.ndarray], np.ndarray]
 
 
 def plan(known: np.ndarray, window_frames: int) -> tuple[int, ...]:
@@ -65,7 +66,7 @@ def walk(
     report(0, len(starts))
     for number, start in enumerate(starts):
         part = (slice(None), slice(start, start + window_frames))
-        made = make(number, latents[part], known[part])
+        made = make(number, start, latents[part], known[part])
         latents[part] = np.where(known[part][..., None], latents[part], made)
         known[part] = True
         report(number + 1, len(starts))

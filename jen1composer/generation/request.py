@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jen1composer.errors import BadInput, require
+from jen1composer.generation.progression import parse_progression
+from jen1composer.harmony import BPM_RANGE, key_number
 from jen1composer.tracks import SAMPLE_RATE, Role
 
 MIN_SECONDS = 0.01
@@ -62,6 +64,11 @@ class Request:
         seed: decides all noise; the same seed gives the same music.
         num_steps: of the sampler.
         sampler: its name, see `diffusion.solvers`.
+        bpm: tempo in beats a minute; None leaves it open.
+        key: such as 'A minor'; '' leaves it open.
+        chords: a progression from the start on, repeated, such as 'Am F C G:8' (`progression`); it
+            needs a bpm; '' leaves them open.
+        control_guidance: scale on tempo, key and chords together, 1 is none; None is the default.
         text_guidance: scale on the prompt, 1 is none; None is the task's default.
         given_guidance: scale on every given track, or on those that are named; None likewise.
         guidance_interval: diffusion times between which the scales count.
@@ -78,6 +85,10 @@ class Request:
     seed: int = 0
     num_steps: int = 50
     sampler: str = 'dpmpp_2m'
+    bpm: float | None = None
+    key: str = ''
+    chords: str = ''
+    control_guidance: float | None = None
     text_guidance: float | None = None
     given_guidance: float | Mapping[str, float] | None = None
     guidance_interval: tuple[float, float] = (0.0, 1.0)
@@ -96,6 +107,7 @@ class Request:
         require(inside, 'guidance_interval', self.guidance_interval, 'is low, high within 0 to 1')
         rescale = self.guidance_rescale
         require(0 <= rescale <= 1, 'guidance_rescale', rescale, 'is 0 to 1')
+        self._check_control()
         for name, value in self._scales():
             fits = abs(value) <= MAX_SCALE
             require(fits, name, value, f'are {-MAX_SCALE:g} to {MAX_SCALE:g}')
@@ -135,6 +147,8 @@ class Request:
     def _scales(self) -> list[tuple[str, float]]:
         """The scales that are asked for, each with the name that an error calls it by."""
         scales = [] if self.text_guidance is None else [('text_guidance', self.text_guidance)]
+        if self.control_guidance is not None:
+            scales.append(('control_guidance', self.control_guidance))
         if isinstance(self.given_guidance, Mapping):
             for name, value in self.given_guidance.items():
                 if name not in self.given:
@@ -143,6 +157,24 @@ class Request:
         elif self.given_guidance is not None:
             scales.append(('given_guidance', self.given_guidance))
         return scales
+
+    def _check_control(self) -> None:
+        """Raises BadInput for a tempo, a key or chords that cannot be asked for."""
+        if self.bpm is not None:
+            low, high = BPM_RANGE
+            require(low <= self.bpm <= high, 'bpm', self.bpm, f'are {low:g} to {high:g}')
+        if self.key:
+            key_number('key', self.key)
+        if parse_progression('chords', self.chords) and self.bpm is None:
+            raise BadInput(f'chords: {self.chords!r}; they last beats, so a bpm is needed too')
+        if self.control_guidance is not None and not self.is_controlled:
+            asked = f'control_guidance: {self.control_guidance}'
+            raise BadInput(f'{asked}; it needs a bpm, a key or chords, there is none')
+
+    @property
+    def is_controlled(self) -> bool:
+        """Whether a tempo, a key or chords are asked for."""
+        return self.bpm is not None or bool(self.key or self.chords.strip())
 
     def _check_edit(self, name: str, edit: Edit) -> None:
         """Raises BadInput for what an edit cannot be, whatever the composer."""

@@ -18,16 +18,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jen1composer.diffusion.batch import Task, Text
+from jen1composer.diffusion.batch import Control, Task, Text
 from jen1composer.diffusion.guidance import Branches, Guidance
 from jen1composer.diffusion.samplers import Stepper, time_grid
 from jen1composer.diffusion.solvers import make_sampler
+from jen1composer.errors import BadInput
 from jen1composer.generation import long_form
+from jen1composer.generation.progression import chord_changes, parse_progression
 from jen1composer.generation.request import Request
 from jen1composer.generation.sampling import generate
 from jen1composer.generation.scales import make_guidance
+from jen1composer.harmony import ChordChange, chords_at, known_key
 from jen1composer.models.unet import UNet
-from jen1composer.tracks import Role
+from jen1composer.tracks import SAMPLE_RATE, Role
 from jen1composer.training.workdir import ComposerSpec
 
 PyTree = Any
@@ -39,10 +42,10 @@ class Row:
 
     clean: np.ndarray  # [track, frame, channel] float32; see `sampling.generate`
     task: Task  # roles [track], visible [track, frame], causal []
-    text: Text  # prompt [token, width], prefix [token, width], their masks, use_prompt []
+    text: Text  # prompt [token, width], prefix [token, width], their masks, use_prompt [], control
     seed: int
     window: int  # its number in the piece; with the seed, the key of its noise
-    guidance: Guidance  # text [], given [track], low [], high [], rescale []
+    guidance: Guidance  # text [], control [], given [track], low [], high [], rescale []
     times: np.ndarray  # [step + 1, track] float32
     sampler: str
 
@@ -62,8 +65,8 @@ MakeRow = Callable[[Row], np.ndarray]  # -> latents [track, frame, channel]
 
 def make_windows(
     request: Request, spec: ComposerSpec, text: Text
-) -> Callable[[int, np.ndarray, np.ndarray], Row]:
-    """The rows of a request: a function of a window's number, its latents and what is known of it.
+) -> Callable[[int, int, np.ndarray, np.ndarray], Row]:
+    """The rows of a request: a function of what `long_form.Make` is told of a window.
 
     Args:
         request: what is asked for.
@@ -81,16 +84,16 @@ def make_windows(
     times = np.asarray(time_grid(jnp.asarray(roles[None]), request.num_steps, start))[:, 0]
     is_target = roles == Role.TARGET
     may_be_causal = spec.model.spans and spec.causal  # else it would be a task never seen
-    text = without_batch(text)
+    text, control = without_batch(text), make_control(request, spec)
 
-    def window(number: int, latents: np.ndarray, known: np.ndarray) -> Row:
+    def window(number: int, start: int, latents: np.ndarray, known: np.ndarray) -> Row:
         causal = may_be_causal and long_form.is_continuation(known[is_target])
         return Row(
             clean=latents,
             task=Task(
                 roles=roles, visible=known & is_target[:, None], causal=np.array(causal, bool)
             ),
-            text=text,
+            text=dataclasses.replace(text, control=control(start)),
             seed=request.seed,
             window=number,
             guidance=guidance,
@@ -99,6 +102,39 @@ def make_windows(
         )
 
     return window
+
+
+def make_control(request: Request, spec: ComposerSpec) -> Callable[[int], Control | None]:
+    """What a window that begins at a frame is told of tempo, key and chords.
+
+    None of a composer that was trained without; raises BadInput where it is asked for them.
+    """
+    check_control(request, spec)
+    if not spec.model.control:
+        return lambda start: None
+    frame_rate, frames = SAMPLE_RATE / spec.hop_samples, np.arange(spec.window_frames)
+    changes: tuple[ChordChange, ...] = ()
+    if request.bpm is not None:
+        progression = parse_progression('chords', request.chords)
+        seconds = max(request.seconds, spec.window_frames / frame_rate)
+        changes = chord_changes(progression, request.bpm, seconds + 1 / frame_rate)
+
+    def control(start: int) -> Control:
+        return Control(
+            bpm=np.array(request.bpm or 0.0, np.float32),
+            key=np.array(known_key(request.key), np.int32),
+            chords=chords_at(changes, (start + frames + 0.5) / frame_rate),
+        )
+
+    return control
+
+
+def check_control(request: Request, spec: ComposerSpec) -> None:
+    """Raises BadInput where a composer that was trained without control is asked for it."""
+    asked = {'bpm': request.bpm, 'key': request.key, 'chords': request.chords.strip()}
+    for name, value in asked.items():
+        if value and not spec.model.control:
+            raise BadInput(f'{name}: {value!r}; this composer was trained without control')
 
 
 def sample_row(params: PyTree, row: Row, spec: ComposerSpec) -> np.ndarray:

@@ -5,6 +5,7 @@ large scales, which suit free text, collapse a stem to silence (others' text sca
 with an RMS of .0002). So
 
     text     1.5 where nothing is given, 1.2 where something is, none without a prompt
+    control  1, likewise: tempo, key and chords as the network learnt them
     given    1, which is the conditional law itself and costs no branch; more listens harder
 
 These are choices, not measurements: a composer of another size may want others.
@@ -19,6 +20,7 @@ from jen1composer.tracks import Role
 
 FREE_TEXT = 1.5
 TEXT_BESIDE_TRACKS = 1.2
+CONTROL = 1.0
 GIVEN = 1.0
 
 
@@ -50,6 +52,11 @@ def scales(request: Request, tracks: Sequence[str]) -> tuple[float, tuple[float,
     )
 
 
+def control_scale(request: Request) -> float:
+    """The scale on tempo, key and chords: what a request asks for, or else 1."""
+    return CONTROL if request.control_guidance is None else request.control_guidance
+
+
 def make_guidance(request: Request, tracks: Sequence[str]) -> Guidance:
     """All numbers of a request's guidance, as a batch of one row.
 
@@ -57,11 +64,18 @@ def make_guidance(request: Request, tracks: Sequence[str]) -> Guidance:
     """
     text, given = scales(request, tracks)
     low, high = request.guidance_interval
-    if text == 1 and all(scale == 1 for scale in given):
+    control = control_scale(request)
+    if text == control == 1 and all(scale == 1 for scale in given):
         why = 'as all scales of guidance are 1, and it could change nothing'
         require((low, high) == (0, 1), 'guidance_interval', (low, high), f'is (0, 1), {why}')
         rescale = request.guidance_rescale
         require(rescale == 0, 'guidance_rescale', rescale, f'is 0, {why}')
     return Guidance.constant(
-        1, text=text, given=given, low=low, high=high, rescale=request.guidance_rescale
+        1,
+        text=text,
+        control=control,
+        given=given,
+        low=low,
+        high=high,
+        rescale=request.guidance_rescale,
     )

@@ -61,6 +61,7 @@ class Piece:
     prompt: str = ''
     tempo_bpm: float | None = None
     key: str | None = None
+    chords: str | None = None  # a progression, which is told in numbers alone
 
     @property
     def seconds(self) -> float:
@@ -100,6 +101,7 @@ class Session:
         prompt: str = '',
         tempo_bpm: float | None = None,
         key: str | None = None,
+        chords: str | None = None,
     ) -> 'Session':
         """An empty session; raises BadInput for what no piece can be."""
         fits = 1 <= len(tracks) <= MAX_TRACKS and len(set(tracks)) == len(tracks)
@@ -108,13 +110,16 @@ class Session:
             f'are 1 to {MAX_TRACKS} different names of letters, digits, _ and -, none of them mix'
         )
         require(fits, 'tracks', list(tracks), allowed)
-        Set(prompt=prompt, seconds=seconds, tempo_bpm=tempo_bpm, key=key)  # refuses the others
+        Set(  # refuses the others
+            prompt=prompt, seconds=seconds, tempo_bpm=tempo_bpm, key=key, chords=chords
+        )
         piece = Piece(
             lanes=tuple(Lane(track=track) for track in tracks),
             num_samples=round(seconds * SAMPLE_RATE),
             prompt=prompt,
             tempo_bpm=tempo_bpm or None,
             key=key or None,
+            chords=chords or None,
         )
         return Session(pieces=(piece,), asked=('{}',))
 
@@ -215,6 +220,7 @@ def session_to_json(session: Session) -> dict[str, Any]:
         'seconds': piece.seconds,
         'tempo_bpm': piece.tempo_bpm,
         'key': piece.key,
+        'chords': piece.chords,
         'can_undo': session.can_undo,
         'can_redo': session.can_redo,
         'lanes': [lane_to_json(lane, piece) for lane in piece.lanes],

@@ -23,7 +23,7 @@ functions are pure: the same session, action and composition give the same sessi
 import dataclasses
 import json
 from collections.abc import Collection, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jen1composer.errors import BadInput
 from jen1composer.generation.actions import (
@@ -52,8 +52,11 @@ from jen1composer.tracks import SAMPLE_RATE, parse_tracks
 T = TypeVar('T', Lane, Piece)
 
 
-def plan(session: Session, action: Action) -> Request | None:
+def plan(session: Session, action: Action, *, controlled: bool = False) -> Request | None:
     """What the composer is to make for `action`; None where it makes nothing.
+
+    Tempo and key are always said in words. A composer that is `controlled`, trained to be told
+    them, is told them in numbers too; another one is not, and refuses chords, which no word says.
 
     Raises BadInput, naming the field or the track, where the action cannot be done.
     """
@@ -67,7 +70,14 @@ def plan(session: Session, action: Action) -> Request | None:
         lane.track: take.heard(piece.start, piece.num_samples)
         for lane, take in _listened(piece, action, {*targets, *edits})
     }
+    if piece.chords and not controlled:
+        raise BadInput(f'chords: {piece.chords!r}; this composer was trained without control')
+    told: dict[str, Any] = {}
+    if controlled:
+        told = {'bpm': piece.tempo_bpm, 'key': piece.key or '', 'chords': piece.chords or ''}
     return Request(
+        **told,
+        control_guidance=action.control_guidance,
         prompt=piece.words,
         targets=targets,
         edits=edits,
@@ -92,7 +102,7 @@ def apply(session: Session, action: Action, composition: Composition | None = No
 
     Raises BadInput, naming the field or the track, where the action cannot be done.
     """
-    request = plan(session, action)
+    request = plan(session, action, controlled=True)  # what is told changes no step
     if (request is None) != (composition is None):
         raise ValueError('a composition is needed just where the plan is a request')
     match action:
@@ -139,7 +149,10 @@ def _changed(piece: Piece, action: Action, asked: str) -> Piece:
             )
             changed = _replaced(changed, action, but=('seconds',))
             return dataclasses.replace(
-                changed, tempo_bpm=changed.tempo_bpm or None, key=changed.key or None
+                changed,
+                tempo_bpm=changed.tempo_bpm or None,
+                key=changed.key or None,
+                chords=changed.chords or None,
             )
     raise TypeError(f'{action} is no action')
 

@@ -84,6 +84,7 @@ def write_stems(
         'prompt': piece.prompt,
         'tempo_bpm': piece.tempo_bpm,
         'key': piece.key,
+        'chords': piece.chords,
         'seconds': piece.seconds,
         'samples': piece.num_samples,
         'sample_rate': SAMPLE_RATE,

@@ -7,6 +7,13 @@
     token states and a learned token for each track's role. It may be mapped to another width, once
     for all the layers that look at it.
 (3) Padding is set to zero before anything is computed from it: 0 x NaN would be NaN.
+(4) Tempo and key add to the condition vector what an MLP makes of them: of a tempo b the sinusoids
+    of 2 pi f log2(b / 120), f = 1/4 .. 8 periods an octave, and whether it is known; of a key its
+    scale and its number (`harmony.key_features`), one number of which stands for an unknown key.
+(5) Each frame has what one matrix makes of its chord's notes and number (`harmony.chord_features`).
+
+The last matrices of (4) and (5) begin at zero: a network that was trained without them begins as it
+was.
 """
 
 import functools
@@ -15,10 +22,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jen1composer.diffusion.batch import Task, Text
-from jen1composer.models.layers import ANYWHERE, Dense, Placement, lecun, parameter
+from jen1composer.diffusion.batch import Control, Task, Text
+from jen1composer.harmony import chord_features, key_features
+from jen1composer.models.layers import ANYWHERE, Dense, Placement, lecun, parameter, zeros
 from jen1composer.models.unet_config import UNetConfig
 from jen1composer.tracks import Role
+
+USUAL_BPM = 120.0
+PERIODS_AN_OCTAVE = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def frequencies(count: int) -> jax.Array:
@@ -84,3 +95,44 @@ class Context(nn.Module):
             project = Dense(config.context_width, dtype=dtype, place=self.place, name='project')
             context = project(context)
         return context, mask
+
+
+class ControlCondition(nn.Module):
+    """Equation (4): what tempo and key add to the condition vector, `[batch, condition]`."""
+
+    config: UNetConfig
+    place: Placement = ANYWHERE
+
+    @nn.compact
+    def __call__(self, control: Control) -> jax.Array:
+        dense = functools.partial(Dense, self.config.condition_width, place=self.place)
+        bpm = jnp.asarray(control.bpm)
+        known = bpm > 0  # [batch]
+        octaves = jnp.log2(jnp.where(known, bpm, USUAL_BPM) / USUAL_BPM)
+        angle = 2 * jnp.pi * octaves[:, None] * jnp.array(PERIODS_AN_OCTAVE)
+        tempo = jnp.concatenate([jnp.sin(angle), jnp.cos(angle), jnp.ones_like(angle[:, :1])], -1)
+        key = jnp.asarray(key_features())[control.key]
+        told = jnp.concatenate([jnp.where(known[:, None], tempo, 0.0), key], axis=-1)
+        return dense(kernel_init=zeros, name='out')(nn.silu(dense(name='in')(told)))
+
+
+class Chords(nn.Module):
+    """Equation (5): what chords add to the features of the first level, `[batch, frame, width]`."""
+
+    config: UNetConfig
+    place: Placement = ANYWHERE
+
+    @nn.compact
+    def __call__(self, control: Control) -> jax.Array:
+        config = self.config
+        told = jnp.asarray(chord_features())[control.chords]  # [batch, frame, feature]
+        dense = Dense(
+            config.channels[0],
+            (None, 'channel'),
+            use_bias=False,
+            kernel_init=zeros,
+            dtype=jnp.dtype(config.dtype),
+            place=self.place,
+            name='embed',
+        )
+        return self.place.features(dense(told), ('batch', 'frame', None))

@@ -27,7 +27,9 @@ being kept:
 
 import dataclasses
 
+from jen1composer.harmony import chord_features, key_features
 from jen1composer.models.autoencoder import STEREO, AutoencoderConfig
+from jen1composer.models.conditions import PERIODS_AN_OCTAVE
 from jen1composer.models.layers import Conv
 from jen1composer.models.unet_config import UNetConfig
 
@@ -74,6 +76,8 @@ def unet_forward(config: UNetConfig, shape: Shape) -> dict[str, int]:
         'residual': 0,
         'attention': 0,
     }
+    if config.control:
+        parts['control'] = sum(_control(config, shape))
     for level in _levels(config, shape):
         for block in level:
             parts[block.part] += block.forward
@@ -82,7 +86,7 @@ def unet_forward(config: UNetConfig, shape: Shape) -> dict[str, int]:
 
 def unet_gradient(config: UNetConfig, shape: Shape) -> int:
     """Operations of a forward pass and its gradient, equation (4)."""
-    no_gradient = _enter(config, shape)[0]
+    no_gradient = _enter(config, shape)[0] + sum(_control(config, shape)[:2])
     if config.time_embedding == 'fixed':
         no_gradient += _times(config, shape)[0]
     again = 0
@@ -126,6 +130,18 @@ def _times(config: UNetConfig, shape: Shape) -> list[int]:
     sinusoids = config.num_tracks * 2 * config.time_frequencies
     return [
         product(shape.batch, sinusoids, config.condition_width),
+        product(shape.batch, config.condition_width, config.condition_width),
+    ]
+
+
+def _control(config: UNetConfig, shape: Shape) -> list[int]:
+    """The products of chords, and of tempo and key, the first of each on what is not learned."""
+    if not config.control:
+        return []
+    tempo_and_key = 2 * len(PERIODS_AN_OCTAVE) + 1 + key_features().shape[1]
+    return [
+        product(shape.batch * shape.frames, chord_features().shape[1], config.channels[0]),
+        product(shape.batch, tempo_and_key, config.condition_width),
         product(shape.batch, config.condition_width, config.condition_width),
     ]
 

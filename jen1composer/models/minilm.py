@@ -61,11 +61,12 @@ class MiniLM(nn.Module):
     hidden: int = 1536
     heads: int = 12
     layers: int = 6
+    epsilon: float = 1e-12  # of every norm
 
     @nn.compact
     def __call__(self, tokens: jax.Array, mask: jax.Array) -> jax.Array:
         def norm(x: jax.Array, name: str) -> jax.Array:
-            return nn.LayerNorm(epsilon=1e-12, use_fast_variance=False, name=name)(x)
+            return nn.LayerNorm(epsilon=self.epsilon, use_fast_variance=False, name=name)(x)
 
         words = nn.Embed(self.vocabulary, self.width, name='words')(tokens)
         positions = self.param(

@@ -5,7 +5,9 @@
     its corrupted latents and, with `spans`, those that are shown of it and a one where they are.
 (2) The network is told every track's own time: the condition vector of `models.conditions` scales
     and shifts the features inside each residual block.
-(3) Cross-attention looks at one context: prompt, task prefix and roles (`models.conditions`).
+(3) Cross-attention looks at one context: prompt, task prefix and roles (`models.conditions`). With
+    `control` tempo and key add to the condition vector, and the chord of each frame to the features
+    of that frame where the tracks have come in: chords lie in time as the music does.
 (4) A level is shorter than the one above because neighbouring frames are merged into one (a
     matrix); on the way up another matrix splits them again, and skips are concatenated.
 (5) Nothing is normalised over time. With `norm_groups` each norm is over groups of channels, and at
@@ -22,9 +24,9 @@ set of weights. In a causal example no output frame depends on a later input fra
 
 (6) Let s_i be the product of the factors down to level i, so that its frame j begins at input
     frame s_i j. Claim: frame j of level i depends on input frames up to s_i j.
-(7) It holds where the input enters (s_0 = 1), and a layer that stays on a level keeps it: matrices,
-    norms and the condition work on each frame alone, a causal convolution and a masked attention
-    look at frames up to j, and context, times and roles have no frames.
+(7) It holds where input and chords enter (s_0 = 1), and a layer that stays on a level keeps it:
+    matrices, norms and the condition work on each frame alone, a causal convolution and a masked
+    attention look at frames up to j, and context, times and roles have no frames.
 (8) Down: frame j of level i + 1 is merged from frames up to f j of level i, f being the factor
     (`models.blocks`), hence depends on inputs up to s_i f j = s_(i+1) j.
 (9) Up: frame k = f j + r of level i, 0 <= r < f, is split from frame j of level i + 1, hence
@@ -39,11 +41,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jen1composer.diffusion.batch import Task, Text
+from jen1composer.diffusion.batch import Task, Text, unknown_control
 from jen1composer.diffusion.corruption import is_shown
 from jen1composer.errors import BadInput
 from jen1composer.models.blocks import ResidualBlock, Transformer, merge_frames, split_frames
-from jen1composer.models.conditions import Context, TimeCondition
+from jen1composer.models.conditions import Chords, Context, ControlCondition, TimeCondition
 from jen1composer.models.layers import (
     ANYWHERE,
     Causal,
@@ -77,7 +79,7 @@ class UNet(nn.Module):
             shown: clean latents where a target is visible, else 0, as x; without `spans` ignored.
             task: roles [batch, track] are shown to the network, and with `spans` what is visible;
                 causal [batch], or a plain bool for all, is the mode.
-            text: token states of prompt and prefix.
+            text: token states of prompt and prefix; with `control` also tempo, key and chords.
 
         Returns:
             [batch, track, frame, channel], float32.
@@ -110,6 +112,10 @@ class UNet(nn.Module):
 
         dense = functools.partial(Dense, dtype=dtype, place=self.place)
         h = part(enter, config.remat != 'none')(x, shown, is_shown(task), causal)  # (1)
+        if config.control:  # (3)
+            control = text.control or unknown_control(len(x), frames)
+            condition += ControlCondition(config, self.place, name='control')(control)
+            h += Chords(config, self.place, name='chords')(control)
         skips = []
         bottom = len(config.channels) - 1
         for i in range(bottom + 1):  # (4)

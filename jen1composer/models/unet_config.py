@@ -43,6 +43,7 @@ class UNetConfig:
     time_frequencies: int = 32
     use_prefix: bool = True  # the task prefix as text
     use_role_tokens: bool = True  # the task as learned tokens
+    control: bool = False  # tempo, key and chords are told, where they are known
 
     # arithmetic
     dtype: str = 'float32'  # of what is computed; parameters are float32

@@ -40,6 +40,7 @@ from jax import export
 VERSION = 1  # of the folder
 DTYPES = {'F32': np.float32, 'BF16': jnp.bfloat16, 'I8': np.int8}
 TARGET, GIVEN, MARGINAL = 0, 1, 2  # what a track can be
+UNKNOWN_KEY, UNKNOWN_CHORD = 24, 25
 RATE = 48_000
 MAX_GUIDANCE = 100.0  # far beyond any use; what is much larger overflows
 
@@ -60,8 +61,9 @@ class Model:
     tokenizer: tokenizers.Tokenizer
 
     @staticmethod
-    def load(folder: str | pathlib.Path, weights: str = 'float32') -> 'Model':
-        """Reads `folder`; `weights` is float32, or one of the smaller forms, if it holds them.
+    def load(folder: str | pathlib.Path, weights: str | None = None) -> 'Model':
+        """Reads `folder`; `weights` is float32 or one of the smaller forms, if it holds them; by
+        default the first that it holds.
 
         Raises Refused, naming the file, where one is missing, changed or of another version.
         """
@@ -72,6 +74,7 @@ class Model:
                 f'{folder}: holds no text encoder, only the name of one, '
                 f'{config["text_encoder"]["name"]}; export with --embed_text_encoder'
             )
+        weights = weights or next(iter(config['weights']))
         if weights not in config['weights']:
             allowed = ', '.join(config['weights'])
             raise Refused(f'weights: {weights!r}; allowed are {allowed}')
@@ -164,6 +167,7 @@ class Model:
             'visible': np.zeros(clean.shape[:3], bool),
             'causal': np.zeros(1, bool),
             **self._words(prompt, roles),
+            **self._control(),
         }
         name = 'step'
         if scale != 1:
@@ -228,6 +232,17 @@ class Model:
             'prompt': states[1:],
             'prompt_mask': mask[1:],
             'use_prompt': np.array([bool(prompt)]),
+        }
+
+    def _control(self) -> dict[str, np.ndarray]:
+        """Of a model that can be told tempo, key and chords, that they are not known."""
+        spec = self.config['composer']
+        if not spec['model'].get('control'):
+            return {}
+        return {
+            'bpm': np.zeros(1, np.float32),
+            'key': np.full(1, UNKNOWN_KEY, np.int32),
+            'chords': np.full((1, spec['window_frames']), UNKNOWN_CHORD, np.int32),
         }
 
     def _decode(
@@ -333,7 +348,7 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same music')
     parser.add_argument('--steps', type=int, default=50, help='of the sampler')
     parser.add_argument('--guidance', type=float, help='scale on the prompt; 1 is none')
-    parser.add_argument('--weights', default='float32', help='or bfloat16, int8, if they are here')
+    parser.add_argument('--weights', help='float32, bfloat16 or int8; by default the first here')
     parser.add_argument('--folder', default=here, type=pathlib.Path, help='where the model lies')
     parser.add_argument('--out', required=True, type=pathlib.Path, help='folder to write')
     asked = parser.parse_args()

@@ -135,7 +135,8 @@ def _check(session: Session) -> None:
 
 def _check_piece(piece: Piece) -> None:
     _need(_is_count(piece.num_samples) and type(piece.start) is int and abs(piece.start) < 2**40)
-    said = {'prompt': piece.prompt, 'tempo_bpm': piece.tempo_bpm, 'key': piece.key}
+    names = ('prompt', 'tempo_bpm', 'key', 'chords')
+    said = {name: getattr(piece, name) for name in names}
     action_from_json({'do': 'set', 'seconds': piece.seconds, **said})
     for lane in piece.lanes:
         mixed = {'gain_db': lane.gain_db, 'muted': lane.muted, 'solo': lane.solo}

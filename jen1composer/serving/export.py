@@ -8,6 +8,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -47,8 +48,10 @@ def write_export(
     *,
     card: Callable[[Mapping[str, int]], str],
     variants: Sequence[str] = (),
+    float32: bool = True,
     embed_text_encoder: bool = False,
     saved_model: bool = False,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
     progress: Progress = lambda done, total: None,
 ) -> dict[str, int]:
     """Writes the folder `out` and returns the sizes of its files in bytes.
@@ -58,18 +61,21 @@ def write_export(
         composer: what to write.
         card: makes README.md of the sizes of the other files, in bytes by name.
         variants: of `weight_formats.FORMATS`, beside float32.
+        float32: whether the weights are there as they are, too; without them a variant is needed.
         embed_text_encoder: whether its weights and its program are in the folder.
         saved_model: whether there is a folder savedmodel/ too, see `serving.saved_model`.
+        beside: more files, by name: what the card shows or refers to.
         progress: called with the number of files done and of all.
 
     Raises:
-        BadInput: for another `out`, an unknown variant, or where packages are missing.
+        BadInput: for another `out`, an unknown variant or none, or where packages are missing.
     """
     out = epath.Path(out)
     check_out(out)
     for form in variants:
         require(form in FORMATS, '--variants', form, f'are {", ".join(FORMATS)}')
-    forms = ('float32', *(form for form in FORMATS[1:] if form in variants))
+    forms = tuple(form for form in FORMATS if form in variants or (float32 and form == FORMATS[0]))
+    require(bool(forms), '--variants', variants, f'are {", ".join(FORMATS[1:])} without float32')
     if saved_model:
         require_packages()
     made = {
@@ -77,6 +83,7 @@ def write_export(
         for name, program in programs(composer, text=embed_text_encoder).items()
     }
     files = _files(composer, made, forms, embed_text_encoder)
+    files |= {name: functools.partial(bytes, content) for name, content in beside.items()}
     total = len(files) + saved_model
     aside = out.with_name(f'{out.name}.{os.getpid()}.aside')
     (aside / 'programs').mkdir(parents=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from jen1composer.errors import BadInput, require
 from jen1composer.generation.request import Request
-from jen1composer.generation.scales import scales
+from jen1composer.generation.scales import control_scale, scales
 from jen1composer.tracks import SAMPLE_RATE
 
 BYTES_A_SECOND = SAMPLE_RATE * 2 * 4  # of a take
@@ -79,7 +79,7 @@ class Limits:
         require(request.sampler in self.samplers, 'sampler', request.sampler, allowed)
         self.check_prompt(request.prompt)
         text, given = scales(request, tracks)
-        needed = 1 + sum(scale != 1 for scale in (text, *given))
+        needed = 1 + sum(scale != 1 for scale in (text, control_scale(request), *given))
         if needed > self.slots:
             raise BadInput(
                 f'guidance: asks for {needed} evaluations a step; allowed are {self.slots}, the '

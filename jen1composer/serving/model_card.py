@@ -30,6 +30,7 @@ class Facts:
     hours: Mapping[str, float]  # of music, by split; empty where not known
     losses: Mapping[str, Loss]  # of the smaller formats
     embedded: bool  # whether the text encoder is in the folder
+    curves: str = ''  # the file beside the card that shows the losses by step; '' for none
 
 
 def model_card(composer: Composer, facts: Facts, sizes: Mapping[str, int]) -> str:
@@ -125,6 +126,7 @@ def _quality(facts: Facts) -> str:
     if not validated:
         return f'## Measured quality\n\n{UNKNOWN.capitalize()}: it has no validation.\n'
     last = validated[-1]
+    shown = f'![Losses by step]({facts.curves})\n\n' if facts.curves else ''
     values = {
         key: ', '.join(f'{value:.3f}' for value in np.atleast_1d(last[key]))
         for key in sorted(last)
@@ -135,7 +137,7 @@ def _quality(facts: Facts) -> str:
         'predicting nothing gives on white latents), by kind of task, and for text by diffusion '
         f'time from near 0 to near 1; at step {last["step"]:,}.'
     )
-    return _table('Measured quality', values, said)
+    return _table('Measured quality', values, shown + said)
 
 
 def _smaller(facts: Facts) -> str:

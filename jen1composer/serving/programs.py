@@ -25,7 +25,7 @@ import numpy as np
 from flax import traverse_util
 from jax import export
 
-from jen1composer.diffusion.batch import Task, Text
+from jen1composer.diffusion.batch import Control, Task, Text
 from jen1composer.diffusion.corruption import corrupt
 from jen1composer.diffusion.guidance import Branches, Guidance, guided
 from jen1composer.diffusion.samplers import SolverState
@@ -96,6 +96,12 @@ def programs(composer: Composer, *, text: bool) -> dict[str, Program]:
         'prefix': states,
         'prefix_mask': mask,
     }
+    if spec.model.control:
+        step |= {
+            'bpm': floats(rows),
+            'key': others(np.int32, rows),
+            'chords': others(np.int32, rows, frames),
+        }
     numbers = ('guidance', 'guidance_low', 'guidance_high', 'guidance_rescale')
     unet = shapes(unet_arrays(composer))
     sound = shapes(codec.arrays)
@@ -146,11 +152,13 @@ def step_function(composer: Composer, branches: Branches) -> Function:
             {name.removeprefix(UNET): leaf for name, leaf in weights.items()}, sep='/'
         )
         task = Task(**{field.name: inputs[field.name] for field in dataclasses.fields(Task)})
-        text = Text(**{field.name: inputs[field.name] for field in dataclasses.fields(Text)})
+        told = inputs.keys() & {field.name for field in dataclasses.fields(Text)}
+        text = Text(**{name: inputs[name] for name in told}, control=control_of(inputs))
         estimate = make_estimator(make_predictor(model, params), diffusion)
         if branches != Branches():
             guidance = Guidance(
                 text=inputs['guidance'],
+                control=jnp.ones_like(inputs['guidance']),
                 given=jnp.ones_like(inputs['now']),
                 low=inputs['guidance_low'],
                 high=inputs['guidance_high'],
@@ -168,6 +176,12 @@ def step_function(composer: Composer, branches: Branches) -> Function:
         return {'x': x, 'estimate': state.x0, 'log_ratio': state.log_ratio}
 
     return step
+
+
+def control_of(inputs: Arrays) -> Control | None:
+    """Tempo, key and chords, where a program is told them."""
+    names = [field.name for field in dataclasses.fields(Control)]
+    return Control(**{name: inputs[name] for name in names}) if names[0] in inputs else None
 
 
 def encode_function(composer: Composer) -> Function:

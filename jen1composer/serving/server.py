@@ -199,6 +199,7 @@ def _general(service: Service) -> APIRouter:
                 'queue': limits.queue,
             },
             'defaults': {'steps': min(STEPS, limits.steps), 'seconds': service.window_s},
+            'control': composer.spec.model.control,  # whether chords can be asked for
             'model': {'trained_steps': composer.step, 'parameters': composer.num_parameters},
         }
 

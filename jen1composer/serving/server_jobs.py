@@ -34,6 +34,12 @@ class Piece(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31)
     steps: int = Field(50, ge=1)
     guidance: float | None = Field(None, ge=-MAX_SCALE, le=MAX_SCALE)
+    bpm: float | None = Field(
+        None, description='tempo, where the composer was trained with control'
+    )
+    key: str = Field('', description="such as 'A minor', likewise")
+    chords: str = Field('', description="likewise; 'Am F C:2 G:2', bars or beats, needs a bpm")
+    control_guidance: float | None = Field(None, ge=-MAX_SCALE, le=MAX_SCALE)
 
 
 class Queued(BaseModel):

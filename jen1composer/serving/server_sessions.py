@@ -52,6 +52,7 @@ class Begin(BaseModel):
     seconds: float | None = None
     tempo_bpm: float | None = None
     key: str | None = None
+    chords: str | None = None
     starter: bool = False
 
 
@@ -77,6 +78,7 @@ class SessionJson(BaseModel):
     seconds: float
     tempo_bpm: float | None
     key: str | None
+    chords: str | None
     can_undo: bool
     can_redo: bool
     lanes: list[Lane]
@@ -112,6 +114,7 @@ def router(service: Service, bodies: Bodies) -> APIRouter:
                 prompt=how.prompt,
                 tempo_bpm=how.tempo_bpm,
                 key=how.key,
+                chords=how.chords,
             )
         return SessionJson(**service.describe(service.begin(session)))
 

@@ -18,9 +18,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from jen1composer.errors import BadInput
-from jen1composer.generation.actions import Compose, Composed, Set, Upload, action_from_json
+from jen1composer.generation.actions import (
+    Action,
+    Compose,
+    Composed,
+    Set,
+    Upload,
+    action_from_json,
+)
 from jen1composer.generation.composer import Composer, Composition
 from jen1composer.generation.request import Request
+from jen1composer.generation.rows import check_control
 from jen1composer.generation.session import Session, session_to_json
 from jen1composer.generation.session_folder import open_session, save_session
 from jen1composer.generation.session_steps import apply, plan
@@ -114,11 +122,14 @@ class Service:
         """Makes the piece that new sessions may start with, which compiles all there is."""
         session = Session.new(self.tracks, seconds=self.window_s, prompt=STARTER_PROMPT)
         action = Compose(steps=num_steps)
-        request = plan(session, action)
+        request = self._plan(session, action)
         assert request is not None
         flag = Flag(self.limits.job_s)
         composition = self._compose(request, cancelled=flag, on_progress=lambda done: None)
         self._starter = apply(session, action, composition)
+
+    def _plan(self, session: Session, action: Action) -> Request | None:
+        return plan(session, action, controlled=self.composer.spec.model.control)
 
     # Sessions
 
@@ -176,7 +187,7 @@ class Service:
             action = action_from_json(value, upload and upload[0])
             if isinstance(action, Upload) and upload:
                 action = dataclasses.replace(action, rate=upload[1])
-            request = plan(session, action)
+            request = self._plan(session, action)
             if request is None:
                 after = self._trimmed(apply(session, action))
                 if isinstance(action, Set | Composed):  # others make no piece longer
@@ -213,6 +224,7 @@ class Service:
     def compose_once(self, value: Mapping[str, Any]) -> str:
         """Queues a piece without a session; returns the job's id. Raises BadInput."""
         request = request_from_json(value)
+        check_control(request, self.composer.spec)
         self.limits.check(request, self.tracks)
         roles = request.roles(self.tracks)
         tracks = [
@@ -240,7 +252,7 @@ class Service:
         session = self.session(job.session)
         if session.revision == job.revision:  # else it was done, and killed before it could say so
             action = action_from_json(job.body)
-            request_of = plan(session, action)
+            request_of = self._plan(session, action)
             assert request_of is not None  # it was one when the job was queued, and nothing changed
             composition = self._made(request_of, flag, progress)
             session = self._trimmed(apply(session, action, composition))
@@ -318,6 +330,10 @@ def request_from_json(value: Mapping[str, Any]) -> Request:
         seed=value['seed'],
         num_steps=value['steps'],
         text_guidance=value.get('guidance'),
+        bpm=value.get('bpm'),
+        key=value.get('key') or '',
+        chords=value.get('chords') or '',
+        control_guidance=value.get('control_guidance'),
     )
 
 

@@ -1,12 +1,14 @@
 """One compiled step over a fixed number of slots, whoever sits in them.
 
 A slot is one row of the network's batch. A request's row takes a slot for itself, its home, and one
-more for each branch of its guidance, in which the prompt or one given track is left out. With h(s)
+more for each branch of its guidance, in which the prompt, tempo with key and chords, or one given
+track is left out. With h(s)
 the home of slot s, b(s, i) the slot of its branch i, or h(s) where it has none, and F the network's
 estimate of x_0 in all slots at once,
 
 (1) x_s = corrupt(clean_s, noise_s) at its first times, at step 0 of the row, else x_h(s)
-(2) in the slot of a branch, the prompt is the learned null, or a given track is marginal
+(2) in the slot of a branch, the prompt is the learned null, tempo, key and chords are unknown, or a
+    given track is marginal
 (3) D_s = full + sum_i (scale_i - 1) (full - F_b(s, i)),   full = F_h(s)      (`guidance.combine`)
 (4) x_s goes a step of the solver with D_s, from its own times to its own next ones
 
@@ -44,13 +46,13 @@ class Seated:
 
     clean: Array  # [slot, track, frame, channel]
     task: Task
-    text: Text  # use_prompt is False in the slot of a branch without it
+    text: Text  # use_prompt is False in the slot of a branch without it; control likewise unknown
     seed: Array  # [slot] uint32
     window: Array  # [slot] uint32
     guidance: Guidance
     num_steps: Array  # [slot] uint32, of the row
     home: Array  # [slot] int32, h
-    branch: Array  # [slot, 1 + track] int32, b: without the prompt, then without each track
+    branch: Array  # [slot, 2 + track] int32, b: without the prompt, control, then each track
     dropped: Array  # [slot, track] bool, the given track that the slot leaves out
 
 
@@ -107,14 +109,15 @@ def step(
     asked = dataclasses.replace(task, roles=roles)
     shown, visible = shown_latents(clean, task), is_shown(task)
     estimate = make_estimator(make_predictor(model, params), diffusion)
-    scales = [seated.guidance.text, *jnp.moveaxis(jnp.asarray(seated.guidance.given), 1, 0)]
+    guidance = seated.guidance
+    scales = [guidance.text, guidance.control, *jnp.moveaxis(jnp.asarray(guidance.given), 1, 0)]
 
     def denoise(x: jax.Array, t: jax.Array) -> jax.Array:
         x = jnp.where(seated.dropped[..., None, None], noise, x[home])
         at = jnp.where(seated.dropped, 1.0, t)
         every = estimate(x, at, shown, asked, seated.text)
         without = [every[seated.branch[:, i]] for i in range(len(scales))]
-        guided = combine(every[home], without, scales, t, task, seated.guidance)  # (3)
+        guided = combine(every[home], without, scales, t, task, guidance)  # (3)
         return jnp.where(visible, shown, guided)
 
     number = seated.window * seated.num_steps + now.number

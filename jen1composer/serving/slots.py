@@ -15,8 +15,9 @@ import jax
 import numpy as np
 from absl import logging
 
+from jen1composer.diffusion.batch import Text, unknown_control
 from jen1composer.errors import RunFailed
-from jen1composer.generation.rows import Row, stacked
+from jen1composer.generation.rows import Row, stacked, without_batch
 from jen1composer.serving.slot_step import Now, Seated, State
 
 # (state, who is seated, where they stand) -> state; on the devices
@@ -53,17 +54,18 @@ class Work:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Seat:
-    """What one slot holds: a row itself, or the branch of it without the prompt or a track."""
+    """What one slot holds: a row itself, or the branch of it without one of its conditions."""
 
     work: Work
     home: int
     without_prompt: bool = False
+    without_control: bool = False  # tempo, key and chords
     without: int | None = None  # a track, by number
 
 
 def num_slots(row: Row) -> int:
     """The slots that a row takes: its own, and one for each branch of its guidance."""
-    return 1 + row.branches.text + len(row.branches.given)
+    return 1 + row.branches.text + row.branches.control + len(row.branches.given)
 
 
 class Slots:
@@ -168,6 +170,8 @@ def _seats(work: Work, home: int) -> Iterator[Seat]:
     yield Seat(work=work, home=home)
     if branches.text:
         yield Seat(work=work, home=home, without_prompt=True)
+    if branches.control:
+        yield Seat(work=work, home=home, without_control=True)
     for track in branches.given:
         yield Seat(work=work, home=home, without=track)
 
@@ -183,25 +187,19 @@ def _seated(seats: Sequence[Seat | None]) -> Seated:
     rows = [seat.work.row for seat in filled]
     num_tracks = len(rows[0].clean)
     home = np.array([seat.home for seat in filled], np.int32)
-    branch = np.repeat(home[:, None], 1 + num_tracks, axis=1)
+    branch = np.repeat(home[:, None], 2 + num_tracks, axis=1)
     dropped = np.zeros((len(filled), num_tracks), bool)
     for k, seat in enumerate(seats):
         if seat is None or k == seat.home:
             continue
-        which = 0 if seat.without is None else 1 + seat.without
+        which = int(seat.without_control) if seat.without is None else 2 + seat.without
         branch[home == seat.home, which] = k
         if seat.without is not None:
             dropped[k, seat.without] = True
-    texts = [
-        dataclasses.replace(
-            row.text, use_prompt=row.text.use_prompt & np.bool(not seat.without_prompt)
-        )
-        for seat, row in zip(filled, rows, strict=True)
-    ]
     return Seated(
         clean=np.stack([row.clean for row in rows]),
         task=stacked([row.task for row in rows]),
-        text=stacked(texts),
+        text=stacked([_told(seat) for seat in filled]),
         seed=np.array([row.seed for row in rows], np.uint32),
         window=np.array([row.window for row in rows], np.uint32),
         guidance=stacked([row.guidance for row in rows]),
@@ -210,6 +208,16 @@ def _seated(seats: Sequence[Seat | None]) -> Seated:
         branch=branch,
         dropped=dropped,
     )
+
+
+def _told(seat: Seat) -> Text:
+    """What its row is told in words and numbers, but for what the seat leaves out."""
+    text = seat.work.row.text
+    told = dataclasses.replace(text, use_prompt=text.use_prompt & np.bool(not seat.without_prompt))
+    if seat.without_control and text.control is not None:
+        unknown = unknown_control(1, text.control.chords.shape[-1])
+        told = dataclasses.replace(told, control=without_batch(unknown))
+    return told
 
 
 def _now(seats: Sequence[Seat | None]) -> Now:

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from jen1composer.diffusion.batch import unknown_control
 from jen1composer.diffusion.guidance import Branches
 from jen1composer.generation.composer import Composer
 from jen1composer.generation.export_folder import UNET
@@ -91,7 +92,8 @@ def step_inputs(composer: Composer, seed: int = 0, rows: int = 2) -> Arrays:
     tracks = len(spec.tracks)
     shape = (rows, tracks, spec.window_frames, spec.model.latent_channels)
     prompt, mask = text.encode([PROMPT])
-    return {
+    control = unknown_control(rows, spec.window_frames)
+    return (vars(control) if spec.model.control else {}) | {
         'x': rng.standard_normal(shape).astype(np.float32),
         'estimate': np.zeros(shape, np.float32),
         'log_ratio': np.full((rows, tracks), -np.inf, np.float32),

@@ -4,7 +4,8 @@ For an example with index i, clean latents x_0 and roles r:
 
 (1) t in (0, 1] from (seed, i), by the time sampling;  t_k = t, 0 or 1 by the role of track k
 (2) epsilon from (seed, i, k);  x_k = alpha(t_k) x_0k + sigma(t_k) epsilon_k
-(3) the prompt is dropped with a set chance, from (seed, i), and a learned null takes its place
+(3) the prompt is dropped with a set chance, from (seed, i), and a learned null takes its place; of
+    tempo, key and chords each is unknown with a set chance, and all of them with another
 (4) e = squared error of the network's prediction against that of (x_0, epsilon), targets only
 (5) loss = mean over examples of w(t) e, by the weighting
 
@@ -17,7 +18,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jen1composer.diffusion.batch import Batch, Task, Text
+from jen1composer.diffusion.batch import Batch, Control, Task, Text, unknown_control
 from jen1composer.diffusion.corruption import corrupt, is_shown, shown_latents, track_times
 from jen1composer.diffusion.guidance import Predictor
 from jen1composer.diffusion.loss import example_loss, squared_error
@@ -41,10 +42,13 @@ class DiffusionConfig:
     time_sampling: TimeSampling = dataclasses.field(default_factory=UniformTimes)
     weighting: Weighting = dataclasses.field(default_factory=UniformWeighting)
     prompt_dropout: float = 0.2  # JEN-1
+    control_dropout: float = 0.3  # of tempo, key and chords, each by itself
+    control_null: float = 0.2  # of all three at once: what guidance compares with
 
     def __post_init__(self) -> None:
-        dropout = self.prompt_dropout
-        require(0 <= dropout <= 1, 'diffusion.prompt_dropout', dropout, 'is 0 to 1')
+        for name in ('prompt_dropout', 'control_dropout', 'control_null'):
+            dropout = getattr(self, name)
+            require(0 <= dropout <= 1, f'diffusion.{name}', dropout, 'is 0 to 1')
 
 
 def make_predictor(model: nn.Module, params: PyTree) -> Predictor:
@@ -95,13 +99,36 @@ def track_losses(
     return squared_error(output, target, batch.task)
 
 
+def drop_control(
+    control: Control | None, diffusion: DiffusionConfig, seed: int, index: jax.Array
+) -> Control | None:
+    """Equation (3) for tempo, key and chords; None, where all are unknown already, stays so."""
+    if control is None:
+        return None
+    nothing = chance(seed, index, Draw.CONTROL, diffusion.control_null)  # [batch]
+
+    def dropped(draw: Draw) -> jax.Array:
+        return nothing | chance(seed, index, draw, diffusion.control_dropout)
+
+    unknown = unknown_control(*control.chords.shape)
+    return Control(
+        bpm=jnp.where(dropped(Draw.TEMPO), unknown.bpm, control.bpm),
+        key=jnp.where(dropped(Draw.KEY), unknown.key, control.key),
+        chords=jnp.where(dropped(Draw.CHORDS)[:, None], unknown.chords, control.chords),
+    )
+
+
 def make_composer_loss(model: nn.Module, diffusion: DiffusionConfig, seed: int) -> LossFn:
     """Returns `loss_fn(params, batch, step) -> (loss, metrics)` for `make_train_step`."""
 
     def loss_fn(params: PyTree, batch: Batch, step: jax.Array) -> tuple[jax.Array, Metrics]:
         del step  # all that is random is keyed by the example's index
         drop = chance(seed, batch.index, Draw.TEXT, diffusion.prompt_dropout)
-        text = dataclasses.replace(batch.text, use_prompt=batch.text.use_prompt & ~drop)
+        text = dataclasses.replace(
+            batch.text,
+            use_prompt=batch.text.use_prompt & ~drop,
+            control=drop_control(batch.text.control, diffusion, seed, batch.index),
+        )
         batch = dataclasses.replace(batch, text=text)
         t = diffusion.time_sampling.times(seed, batch.index)  # [batch]
         per_track = track_losses(make_predictor(model, params), batch, t, diffusion, seed)

@@ -20,7 +20,11 @@ from launch.description import GivenByData, Subject, subject_of
 
 FOLDER = pathlib.Path(__file__).parents[2] / 'configs'
 NOT_TRAINED = ('__init__', 'loop', 'prepare')
-NAMES = sorted(path.stem for path in FOLDER.glob('*.py') if path.stem not in NOT_TRAINED)
+NAMES = sorted(
+    path.stem
+    for path in FOLDER.glob('*.py')
+    if path.stem not in NOT_TRAINED and not path.stem.startswith('ablation')
+)
 SMALL = GivenByData(
     num_tracks=4, latent_channels=64, text_width=384, prompt_tokens=8, prefix_tokens=8
 )

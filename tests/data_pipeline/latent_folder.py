@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -41,15 +42,20 @@ def prepare(
     prompts: Mapping[str, str | Sequence[str]] = MappingProxyType({}),
     beats_s: Mapping[str, Sequence[float]] = MappingProxyType({}),
     names: str = 'abcd',
+    known: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Prepared:
-    """Songs of 3 to 9 seconds of noise; `prompts` and `beats_s` say what some are to have."""
+    """Songs of 3 to 9 seconds of noise; `prompts` and `beats_s` say what some are to have.
+
+    `known` are other fields of some songs.
+    """
     songs, stems = [], {}
     for number, (name, seconds) in enumerate(SECONDS.items()):
         described = prompts.get(name, f'song {name}')
-        about = {
+        about: dict[str, Any] = {
             'prompts': (described,) if isinstance(described, str) else tuple(described),
             'beats_s': tuple(float(beat) for beat in beats_s.get(name, ())),
         }
+        about |= known.get(name, {})
         if name not in names:
             continue
         songs.append(prepared_folder.song(name, SPLITS[name], **about))

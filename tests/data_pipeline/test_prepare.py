@@ -202,9 +202,21 @@ def test_what_the_source_does_not_know_is_heard(tmp_path: pathlib.Path):
 
     soundfile.write(music / 's0/drums.wav', clicks, 48_000)
     (song,) = ready(music, tmp_path / 'out', Preparation()).songs()
-    assert {'bpm', 'beats_s'} <= set(song.measured)
+    assert {'bpm', 'beats_s', 'chords'} <= set(song.measured)
+    assert song.chords[0][0] == 0
     assert song.tags['bpm'] == pytest.approx(120, rel=0.03)
     assert len(song.beats_s) > 15
+
+
+def test_some_songs_are_in_the_splits_that_they_have_among_all(
+    music: pathlib.Path, prepared: Prepared, tmp_path: pathlib.Path
+):
+    splits = {song.id: song.split for song in prepared.songs()}
+    for number, one in enumerate(splits):
+        (song,) = ready(music, tmp_path / str(number), only=[one]).songs()
+        assert (song.id, song.split) == (one, splits[one])
+    with pytest.raises(BadInput, match='--only=nobody: no such song'):
+        ready(music, tmp_path / 'none', only=['nobody'])
 
 
 def test_foreign_folders_are_left_alone(music: pathlib.Path, tmp_path: pathlib.Path):

@@ -58,7 +58,9 @@ def test_round_trip(tmp_path: pathlib.Path):
 
 
 def test_a_song_survives_json(tmp_path: pathlib.Path):
-    written = write_song(tmp_path, song('a', tags={'genre': ['rock']}), noise(0.1))
+    written = write_song(
+        tmp_path, song('a', tags={'genre': ['rock']}, chords=((0.0, 'Am'),)), noise(0.1)
+    )
     assert song_from_json(json.loads(json.dumps(dataclasses.asdict(written)))) == written
     with pytest.raises(TypeError):
         song_from_json({'id': 'a', 'colour': 'blue'})

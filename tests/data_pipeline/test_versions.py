@@ -8,6 +8,7 @@ from data_pipeline.versions import (
     Version,
     make_version,
     version_beats,
+    version_chords,
     version_tags,
     versions_of,
 )
@@ -184,6 +185,17 @@ def test_tags_and_beats_move_with_the_speed():
     assert version_tags({'key': None, 'bpm': None}, version) == {'key': None, 'bpm': None}
     np.testing.assert_allclose(version_beats((0.9, 1.8), version), (1, 2))
     assert version_beats((0.5,), Version(semitones=3)) == (0.5,)
+
+
+def test_chords_move_with_pitch_and_speed():
+    chords = ((0.0, 'Am'), (0.9, 'N'), (1.8, 'B'))
+    up = version_chords(chords, Version(semitones=1))
+    assert up == ((0.0, 'Bbm'), (0.9, 'N'), (1.8, 'C'))
+    faster = version_chords(chords, Version(speed=0.9))  # -1.82 semitones
+    assert [chord for _, chord in faster] == ['Gm', 'N', 'A']
+    np.testing.assert_allclose([begin for begin, _ in faster], (0, 1, 2))
+    assert version_chords(chords, Version(speed=1.1)) == ()  # +1.65: between two
+    assert version_chords(chords, Version()) == chords
 
 
 def test_names_and_pairs():

@@ -16,13 +16,14 @@ from tests import tiny
 from tests.jen1composer import tiny_codec
 
 
-def composer(spans: bool = False) -> Composer:
+def composer(spans: bool = False, control: bool = False) -> Composer:
     codec, text = tiny_codec.codec(), load_minilm(max_tokens=24)
     model = dataclasses.replace(
         tiny.UNET,
         latent_channels=codec.latent_channels,
         text_width=text.width,
         spans=spans,
+        control=control,
     )
     return Composer(
         spec=ComposerSpec(

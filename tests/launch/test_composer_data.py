@@ -17,6 +17,7 @@ from jen1composer.training.checkpoints import read_meta, refuse_other_run
 from jen1composer.training.loop import Interrupted
 from jen1composer.training.metrics import read_metrics
 from jen1composer.training.run import run_training
+from launch.composer_data import open_data, songs_left
 from launch.composer_run import composer_run
 from tests.data_pipeline import latent_folder as small
 from tests.jen1composer import tiny_codec
@@ -207,3 +208,35 @@ def test_a_data_set_without_validation_songs_is_trained_on_all_the_same(folder, 
     assert composer_run(mixed).held_out['validation_loss'][0].latents.shape == (16, 4, 16, 6)
     with pytest.raises(BadInput, match='/train holds no song in validation'):
         composer_run(config_of(folder, data__latents=f'{tmp_path}/train'))
+
+
+def test_a_style_is_left_out_of_the_training_alone_and_is_told_of_the_data(folder):
+    """Songs with such a prompt; `validation` keeps what it is asked about."""
+    everything = open_data(config_of(folder).data, 0)
+    config = config_of(folder)
+    with config.unlocked():
+        config.data.without = 'dark'
+    left = open_data(config.data, 0)
+    latents = everything.latents[0]
+    songs, kept = (set(data.train.parts[0].songs) for data in (everything, left))
+    dark = {s for s in songs if any('dark' in latents.prompts[r] for r in latents.prompt_rows(s))}
+    assert dark
+    assert kept == songs - dark
+    assert len(left.validation.parts[0]) == len(everything.validation.parts[0])
+    assert left.identity['data.without'] == 'dark'
+    assert 'data.without' not in everything.identity  # as it was before there was such a key
+
+
+def test_a_share_of_the_songs_is_the_same_each_time_and_grows(folder):
+    latents = open_data(config_of(folder).data, 0).latents[0]
+    shares = [songs_left(latents, '', share) for share in (0.25, 0.5, 1.0)]
+    assert [len(songs) for songs in shares] == [1, 2, 4]
+    assert shares[0] < shares[1] < shares[2]
+    assert songs_left(latents, '', 0.5) == shares[1]
+
+
+@pytest.mark.parametrize(('without', 'share'), [('(', 1.0), ('', 0.0), ('', 1.5)])
+def test_what_leaves_out_nothing_sensible_is_refused(folder, without, share):
+    latents = open_data(config_of(folder).data, 0).latents[0]
+    with pytest.raises(BadInput, match=r'--config\.data\.(without|share)'):
+        songs_left(latents, without, share)

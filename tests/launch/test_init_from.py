@@ -77,6 +77,20 @@ def test_another_network_is_refused_unless_a_part_will_do(folder):
     assert all('condition' in name or 'film' in name for name in fates if fates[name] != 'taken')
 
 
+def test_a_run_that_learns_control_begins_with_all_of_one_without(folder):
+    assembled = composer_run(config_of(folder, model__control=True, init_partial=True))
+    fates = {row.name: row.fate for row in assembled.begins_with}
+    assert {*fates.values()} == {Fate.TAKEN, Fate.MISSING}
+    added = {name.partition('/')[0] for name in fates if fates[name] == Fate.MISSING}
+    assert added == {'control', 'chords'}
+    assert assembled.spec.model.control
+
+    params = nn.unbox(assembled.run.recipe.init_params())
+    begin = jnp.zeros((), jnp.int32)
+    found = assembled.evaluate(TrainState(step=begin, params=params, opt_state={}, ema=params))
+    assert found['validation_loss_uncontrolled'] == found['validation_loss']  # so far
+
+
 def test_what_is_no_composer_is_refused(folder):
     with pytest.raises(BadInput, match='/nowhere: holds no composer'):
         composer_run(config_of(folder, init_from='/nowhere'))

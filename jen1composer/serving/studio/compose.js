@@ -8,7 +8,7 @@ const KEYS = ['C', 'C#', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B'].f
   `${tonic} major`,
   `${tonic} minor`,
 ]);
-const SAID = ['prompt', 'tempo_bpm', 'key', 'seconds']; // what the session itself remembers
+const SAID = ['prompt', 'tempo_bpm', 'key', 'chords', 'seconds']; // what the session itself remembers
 const MOST_SEED = 2 ** 31;
 const STEPS_SAID = 0.25; // of progress, between two words to a screen reader
 
@@ -115,10 +115,12 @@ export class ComposeForm {
   /** Fields follow the session, but for what is being written. */
   #fill(about, session) {
     const { elements } = this.#form;
+    $('#chords').hidden = !about.control;
     const values = {
       prompt: session.prompt,
       tempo_bpm: session.tempo_bpm === null ? '' : words.short(session.tempo_bpm),
       key: session.key ?? '',
+      chords: session.chords ?? '',
       seconds: words.short(session.seconds),
     };
     for (const [name, value] of Object.entries(values)) {

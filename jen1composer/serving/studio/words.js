@@ -1,7 +1,7 @@
 // How things are said. Plain functions from values to text.
 
 const LABELS = {
-  prompt: 'Prompt', tempo_bpm: 'Tempo', key: 'Key', seconds: 'Length', seed: 'Seed', steps: 'Steps',
+  prompt: 'Prompt', tempo_bpm: 'Tempo', key: 'Key', chords: 'Chords', seconds: 'Length', seed: 'Seed', steps: 'Steps',
   file: 'This file', gain_db: 'Gain', spans: 'The selection', strength: 'Strength',
 };
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jen1composer.diffusion.batch import Task, Text
+from jen1composer.diffusion.batch import Task, Text, unknown_control
 from jen1composer.diffusion.guidance import Branches, Guidance, Predictor, guided
 from jen1composer.tracks import Role
 from tests import tiny
@@ -44,7 +44,8 @@ class Affine:
         mixed = jnp.einsum('bktc,kj->bjtc', x, jnp.arange(16.0).reshape(4, 4))
         told = 3 * t + jnp.asarray(task.roles) @ jnp.arange(1.0, 5.0)[:, None]
         words = jnp.where(jnp.asarray(text.use_prompt), text.prompt.sum((1, 2)), 0.5)
-        return mixed + told[..., None, None] + words[:, None, None, None]
+        numbers = jnp.zeros(()) if text.control is None else jnp.asarray(text.control.bpm)
+        return mixed + told[..., None, None] + (words + numbers)[:, None, None, None]
 
 
 def call(predict) -> jax.Array:
@@ -101,6 +102,21 @@ def test_text_guidance_is_classifier_free_guidance():
     np.testing.assert_allclose(found, null + 2.5 * (call(Affine()) - null), rtol=1e-4, atol=1e-3)
 
 
+def test_control_is_left_out_as_unknown_and_all_else_is_kept():
+    known = dataclasses.replace(unknown_control(len(X), X.shape[2]), bpm=np.arange(len(X)) + 1.0)
+    text = dataclasses.replace(BATCH.text, control=known)
+    guidance = scales(control=2.5)
+    assert guidance.branches == Branches(control=True)
+
+    def told(predict):
+        return predict(X, jnp.asarray(TIMES, jnp.float32), X, BATCH.task, text)
+
+    full, null = told(Affine()), call(Affine())  # of which the second knows of no tempo
+    np.testing.assert_allclose(
+        told(by(Affine(), guidance)), null + 2.5 * (full - null), rtol=1e-4, atol=1e-3
+    )
+
+
 @pytest.mark.parametrize('track', range(4))
 def test_a_track_is_left_out_by_asking_for_it_as_marginal(track):
     given = tuple(0.0 if k == track else 1.0 for k in range(4))  # scale 0: without it alone
@@ -124,6 +140,7 @@ def test_pulls_of_all_conditions_add():
 def test_every_row_has_its_own_numbers():
     rng = np.random.default_rng(0)
     rows = Guidance(
+        control=np.ones(len(X), np.float32),
         text=rng.uniform(0, 3, len(X)),
         given=rng.uniform(0, 3, ROLES.shape),
         low=rng.uniform(0, 0.5, len(X)),

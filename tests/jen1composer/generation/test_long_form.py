@@ -127,7 +127,7 @@ def test_a_walk_keeps_what_is_known_and_hands_on_what_it_makes():
     latents = np.where(known[..., None], -rng.random((2, 100, 3)), np.nan)
     calls = []
 
-    def make(number, part, is_known):
+    def make(number, start, part, is_known):
         calls.append(number)
         before = np.ceil(part[is_known].max())  # NaN where there is one that was never made
         return np.full(part.shape, before + 1)  # so each window counts on from the last

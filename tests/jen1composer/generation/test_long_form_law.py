@@ -77,7 +77,7 @@ def response(known: np.ndarray, told: bool = True) -> np.ndarray:
     latents = np.zeros((known.size, units))
     latents[:, : len(values)] = values * known.ravel()[:, None]
 
-    def make(number, latents, known):
+    def make(number, start, latents, known):
         noise = np.zeros((TRACKS * window, units))
         first = len(values) + number * TRACKS * window
         noise[:, first : first + TRACKS * window] = np.eye(TRACKS * window)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jen1composer.diffusion.guidance import Branches
 from jen1composer.errors import BadInput
 from jen1composer.generation.request import Request
 from jen1composer.generation.scales import default_scales, make_guidance, scales
@@ -39,6 +40,13 @@ def test_the_prompt_has_its_scale_and_none_where_there_is_none():
     assert scales(Request(prompt='rock', text_guidance=3.0), TRACKS)[0] == 3.0
     assert scales(Request(), TRACKS)[0] == 1.0
     assert scales(Request(prompt='rock'), TRACKS)[0] == default_scales((Role.TARGET,), True)[0]
+
+
+def test_control_has_its_scale_which_is_one_unless_it_is_asked_for():
+    assert make_guidance(Request(bpm=90.0), TRACKS).branches == Branches()
+    guidance = make_guidance(Request(key='A minor', control_guidance=1.5), TRACKS)
+    assert guidance.branches == Branches(control=True)
+    np.testing.assert_array_equal(guidance.control, [1.5])
 
 
 @pytest.mark.parametrize(

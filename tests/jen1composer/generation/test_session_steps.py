@@ -265,6 +265,8 @@ def test_what_came_out_wrong_is_said(scale, said):
 def test_tempo_and_key_are_told_to_the_composer_and_can_be_taken_away():
     session = do(new(), Set(prompt='dark rock', tempo_bpm=120, key='A minor'))
     assert plan(session, Compose()).prompt == 'dark rock in A minor at a brisk 120 bpm'
+    request = plan(session, Compose())
+    assert (request.bpm, request.key, request.chords) == (None, '', '')  # words say it all
     session = do(session, Set(tempo_bpm=0, key=''))
     assert plan(session, Compose()).prompt == 'dark rock'
     assert session.piece.tempo_bpm is None
@@ -330,3 +332,18 @@ def test_the_upload_that_a_take_goes_on_from_is_not_forgotten():
     session = do(new(), upload, Continue(seconds=0.01), Continue(seconds=0.01), Forget())
     first, *_, last = session.piece.lane('bass').takes
     assert (first.about.how, session.upload_of(last)) == ('upload', first)
+
+
+def test_a_composer_with_control_is_told_in_numbers_and_chords_need_one():
+    session = do(Session.new(TRACKS, seconds=1.0, key='A minor'), Set(tempo_bpm=120, chords='Am F'))
+    request = plan(session, Compose(control_guidance=1.5), controlled=True)
+    assert (request.bpm, request.key, request.chords) == (120, 'A minor', 'Am F')
+    assert request.control_guidance == 1.5
+    assert request.prompt == 'music in A minor at a brisk 120 bpm'
+    with pytest.raises(BadInput, match="chords: 'Am F'; this composer was trained without"):
+        plan(session, Compose())
+    with pytest.raises(BadInput, match="chords: 'Am F'; they last beats, so a bpm"):
+        plan(do(session, Set(tempo_bpm=0)), Compose(), controlled=True)
+    with pytest.raises(BadInput, match="chords: 'H'"):
+        Set(chords='Am H')
+    assert do(session, Set(chords='')).piece.chords is None

@@ -25,6 +25,7 @@ from tests.jen1composer.models.test_unet import equations
 SHAPE = Shape(batch=2, frames=48, prompt_tokens=4, prefix_tokens=3)
 EVERYTHING = dataclasses.replace(
     tiny.UNET,
+    control=True,
     spans=True,
     norm_groups=4,
     context_width=12,

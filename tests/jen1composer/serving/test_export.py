@@ -141,10 +141,23 @@ def test_smaller_weights_lose_what_is_measured(composer, folder):
         leaves(small), leaves(weight_quality.with_weights(composer, 'int8')), strict=True
     ):
         np.testing.assert_array_equal(one, other)
-    with pytest.raises(BadInput, match=r'without model\.bfloat16\.safetensors; allowed is float32'):
+    with pytest.raises(BadInput, match='without weights in bfloat16; allowed is float32 or int8'):
         read_export(folder, weights='bfloat16')
-    with pytest.raises(BadInput, match="weights: 'int4'; allowed are float32"):
+    with pytest.raises(BadInput, match='without weights in int4; allowed is float32 or int8'):
         read_export(folder, weights='int4')
+
+
+def test_smaller_weights_can_be_the_only_ones(composer, tmp_path):
+    folder = exported.write(tmp_path / 'small', composer, variants=('bfloat16',), float32=False)
+    assert not (folder / 'model.safetensors').exists()
+    for one, other in zip(
+        leaves(Composer.load(folder)),
+        leaves(weight_quality.with_weights(composer, 'bfloat16')),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(BadInput, match=r'--variants: \(\); allowed are bfloat16, int8'):
+        exported.write(tmp_path / 'none', composer, float32=False)
 
 
 def test_only_exports_are_written_over_and_a_failure_leaves_what_was_there(composer, tmp_path):

@@ -42,6 +42,7 @@ def test_what_is_known_is_told(composer):
             hours={'train': 12.345, 'test': 1.0},
             losses={'int8': Loss(step_error=0.0123, snr_db=31.25)},
             embedded=True,
+            curves='curves.svg',
         ),
         {'model.safetensors': 3 << 20},
     )
@@ -54,6 +55,7 @@ def test_what_is_known_is_told(composer):
         '| time in training steps | 1.00 hours |',
         '| hours of music | train 12.35, test 1.00 |',
         'at step 30.',
+        '![Losses by step](curves.svg)',
         '| validation_loss | 0.750 |',
         '| validation_loss_by_time | 1.000, 0.500 |',
         '| int8 | 1.23e-02 | 31.2 |',

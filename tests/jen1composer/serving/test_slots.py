@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jen1composer.diffusion.batch import Task, Text
+from jen1composer.diffusion.batch import Control, Task, Text
 from jen1composer.diffusion.guidance import Guidance
 from jen1composer.errors import RunFailed
 from jen1composer.generation.rows import Row
@@ -17,7 +17,7 @@ from jen1composer.serving.slots import Cancelled, Slots, Work, num_slots
 TRACKS, COUNT = 3, 5
 
 
-def make_work(seed, *, text=False, given=(), num_steps=2):
+def make_work(seed, *, text=False, control=False, given=(), num_steps=2):
     words = np.zeros((1, 1), np.float32)
     row = Row(
         clean=np.zeros((TRACKS, 1, 1), np.float32),
@@ -32,11 +32,17 @@ def make_work(seed, *, text=False, given=(), num_steps=2):
             use_prompt=np.array(True),
             prefix=words,
             prefix_mask=np.ones(1, bool),
+            control=Control(
+                bpm=np.array(90, np.float32),
+                key=np.array(3, np.int32),
+                chords=np.array([5], np.int32),
+            ),
         ),
         seed=seed,
         window=0,
         guidance=Guidance(
             text=np.float32(2 if text else 1),
+            control=np.float32(2 if control else 1),
             given=np.where(np.isin(np.arange(TRACKS), given), 2, 1).astype(np.float32),
             low=np.float32(0),
             high=np.float32(1),
@@ -53,26 +59,30 @@ def count(state, seated, now):
     seated, now = vars(seated), vars(now)
     home, branch = np.asarray(seated['home']), np.asarray(seated['branch'])
     use_prompt = np.asarray(seated['text'].use_prompt)
+    bpm = np.asarray(seated['text'].control.bpm)
     dropped, seed = np.asarray(seated['dropped']), np.asarray(seated['seed'])
     for k in np.flatnonzero(home == np.arange(COUNT)):
-        scales = [seated['guidance'].text[k], *seated['guidance'].given[k]]
+        guidance = seated['guidance']
+        scales = [guidance.text[k], guidance.control[k], *guidance.given[k]]
         np.testing.assert_array_equal(branch[k] != k, np.asarray(scales) != 1)
         assert use_prompt[k]
+        assert bpm[k] == 90
         assert not dropped[k].any()
         others = branch[k][branch[k] != k]
         assert len(set(others)) == len(others)
         for i, other in enumerate(branch[k]):
             if other != k:
                 assert (home[other], seed[other]) == (k, seed[k])
-                assert use_prompt[other] == (i > 0)
-                np.testing.assert_array_equal(dropped[other], np.arange(TRACKS) == i - 1)
+                assert use_prompt[other] == (i != 0)
+                assert bpm[other] == (0 if i == 1 else 90)
+                np.testing.assert_array_equal(dropped[other], np.arange(TRACKS) == i - 2)
     gone = (now['t_now'] - now['t_next']) * np.asarray(seated['num_steps'])[:, None]
     np.testing.assert_allclose(gone, 1, rtol=1e-5)
     x = np.where(now['number'][:, None, None, None] == 0, 0, np.asarray(state.x))
     return State(x=jnp.asarray(x + np.float32(seed[:, None, None, None])), solver=state.solver)
 
 
-def told(work):
+def heard(work):
     return [work.told.get_nowait() for _ in range(work.told.qsize())]
 
 
@@ -80,7 +90,12 @@ def told(work):
 @given(
     st.lists(
         st.tuples(
-            st.booleans(), st.sets(st.integers(0, TRACKS - 1)), st.integers(1, 4), st.integers(0, 9)
+            st.sampled_from(
+                [{}, {'text': True}, {'control': True}, {'text': True, 'control': True}]
+            ),
+            st.sets(st.integers(0, TRACKS - 1), max_size=2),
+            st.integers(1, 4),
+            st.integers(0, 9),
         ),
         max_size=8,
     ),
@@ -89,8 +104,8 @@ def told(work):
 def test_every_row_is_made_by_itself_and_first_come_is_first_served(asked, arrivals):
     slots = Slots(COUNT, count, threading.Condition())
     works = [
-        make_work(seed, text=text, given=tuple(tracks), num_steps=steps)
-        for seed, (text, tracks, steps, _) in enumerate(asked, start=1)
+        make_work(seed, **told, given=tuple(tracks), num_steps=steps)
+        for seed, (told, tracks, steps, _) in enumerate(asked, start=1)
     ]
     coming = list(works)
     seen: list[Work] = []
@@ -108,7 +123,7 @@ def test_every_row_is_made_by_itself_and_first_come_is_first_served(asked, arriv
     assert not slots.waiting
     assert seen == [work for work in works if work in seen]
     for seed, work in enumerate(works, start=1):
-        *steps, last = told(work)
+        *steps, last = heard(work)
         assert steps == list(range(1, len(steps) + 1))
         if isinstance(last, Cancelled):
             assert work.cancelled.is_set()
@@ -141,9 +156,9 @@ def test_an_error_ends_those_that_are_seated_and_no_one_else():
     first, second = make_work(1), make_work(2)
     slots.waiting.extend([first, second])
     slots.turn()
-    (error,) = told(first)
+    (error,) = heard(first)
     assert isinstance(error, RunFailed)
     assert 'MemoryError' in str(error)
     assert isinstance(error.__cause__, MemoryError)
-    assert told(second) == []
+    assert heard(second) == []
     assert list(slots.waiting) == [second]

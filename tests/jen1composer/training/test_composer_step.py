@@ -7,16 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jen1composer.diffusion.batch import Control, unknown_control
 from jen1composer.diffusion.loss import example_loss, squared_error
 from jen1composer.diffusion.prediction import Prediction
 from jen1composer.diffusion.randomness import Draw, chance, track_noise, uniform_time
 from jen1composer.diffusion.schedule import CosineSchedule, make_schedule, over_latents
 from jen1composer.diffusion.time_sampling import LogitNormalTimes
 from jen1composer.diffusion.weighting import MinSNRWeighting
+from jen1composer.harmony import UNKNOWN_CHORD
 from jen1composer.models.unet import UNet
 from jen1composer.tracks import Role
 from jen1composer.training.composer_step import (
     DiffusionConfig,
+    drop_control,
     make_composer_loss,
     make_denoiser,
     make_estimator,
@@ -103,6 +106,45 @@ def test_the_prompt_is_dropped_by_chance_and_never_brought_back():
     dropped = np.asarray(chance(SEED, BATCH.index, Draw.TEXT, 0.5))
     np.testing.assert_array_equal(kept, ~without & ~dropped)
     assert 0 < kept.sum() < (~without).sum()
+
+
+def test_tempo_key_and_chords_are_dropped_apart_and_together():
+    rows = 4000
+    known = Control(
+        bpm=np.full(rows, 120, np.float32),
+        key=np.full(rows, 3, np.int32),
+        chords=np.full((rows, 5), 7, np.int32),
+    )
+    index = np.arange(rows, dtype=np.uint32)
+    config = DiffusionConfig(control_dropout=0.3, control_null=0.2)
+    found = drop_control(known, config, SEED, index)
+    kept = np.stack([found.bpm > 0, found.key == 3, (found.chords == 7).all(axis=1)])
+    assert ((found.chords == 7).all(axis=1) | (found.chords == UNKNOWN_CHORD).all(axis=1)).all()
+    np.testing.assert_allclose(kept.mean(axis=1), 0.8 * 0.7, atol=0.03)
+    odds = 0.2 + 0.8 * 0.3**3  # that nothing is left
+    assert abs((~kept).all(axis=0).mean() - odds) < 0.03
+    pairs = [(kept[a] & kept[b]).mean() for a, b in ((0, 1), (0, 2), (1, 2))]
+    np.testing.assert_allclose(pairs, 0.8 * 0.7**2, atol=0.03)
+
+    backwards = drop_control(jax.tree.map(lambda x: x[::-1], known), config, SEED, index[::-1])
+    np.testing.assert_array_equal(backwards.key[::-1], found.key)
+    never = DiffusionConfig(control_dropout=0.0, control_null=0.0)
+    jax.tree.map(np.testing.assert_array_equal, drop_control(known, never, SEED, index), known)
+    always = drop_control(known, DiffusionConfig(control_null=1.0), SEED, index)
+    jax.tree.map(np.testing.assert_array_equal, always, unknown_control(rows, 5))
+    assert drop_control(None, config, SEED, index) is None
+
+
+def test_the_network_is_told_what_is_left_of_control():
+    stand = Stand(lambda x, t: x)
+    known = unknown_control(len(ROLES), X0.shape[2])
+    known = dataclasses.replace(known, bpm=np.full(len(ROLES), 90, np.float32))
+    text = dataclasses.replace(BATCH.text, control=known)
+    config = DiffusionConfig(control_dropout=0.5)
+    make_composer_loss(stand, config, SEED)({}, dataclasses.replace(BATCH, text=text), 0)
+    left = drop_control(known, config, SEED, BATCH.index)
+    np.testing.assert_array_equal(stand.inputs[0][4].control.bpm, left.bpm)
+    assert 0 < (np.asarray(left.bpm) > 0).sum() < len(ROLES)
 
 
 def test_an_example_has_its_loss_whatever_its_batch():
