@@ -6,7 +6,7 @@ Example:
     python -m launch.benchmark --out=/tmp/benchmark --data=data --latents=latents \\
         --workdir=composer
     python -m launch.benchmark --out=/tmp/benchmark --only=engine --workdir=composer
-    python -m launch.benchmark --out=/tmp/benchmark --only=train --peer=torch \\
+    python -m launch.benchmark --out=/tmp/benchmark --only=all --peer=torch \\
         --peer_python=/tmp/torch-venv/bin/python
 
 Of the data (--only=data, the default): without folders it makes some of noise, in the shape of the
@@ -20,29 +20,31 @@ Of serving (--only=engine): --clients ask --workdir's composer, or one of the de
 random weights, for a piece each and then the next, served one by one and by continuous batching
 (launch/engine_benchmark.py): requests a second and latencies. Writes OUT/engine.json.
 
-Of training (--only=train): a step of the demo's networks and of a larger one, with --peer=torch
-beside the same in PyTorch (launch/train_benchmark.py), and the share of what the machine can
-multiply. Writes OUT/train.json.
+Of the models themselves (launch/speed_parts.py), one by one or with --only=all: steps of training
+(train), with --peer=torch beside the same networks in PyTorch, and always beside what the machine
+can multiply; a step of eight tracks beside one (tracks); sampling by --workdir's composer, or one
+of random weights; and how long it takes to start. Writes OUT/PART.json and OUT/speed.html.
 
 Prints tables.
 """
 
 import json
-import os
 from typing import Any
 
 from absl import flags
 
 from launch import command
 
+SPEED = ('train', 'tracks', 'sampling', 'start')  # launch/speed_parts.py
+
 OUT = flags.DEFINE_string('out', None, 'Folder for the results.', required=True)
-ONLY = flags.DEFINE_enum('only', 'data', ['data', 'engine', 'train'], 'What is measured.')
+ONLY = flags.DEFINE_enum('only', 'data', ['data', 'engine', *SPEED, 'all'], 'What is measured.')
 PEER = flags.DEFINE_enum('peer', None, ['torch'], 'What training is compared with.')
 PEER_PYTHON = flags.DEFINE_string('peer_python', None, 'A Python that has PyTorch, for --peer.')
 DTYPE = flags.DEFINE_enum(
     'dtype', 'float32', ['float32', 'bfloat16'], 'Arithmetic of the composers that are trained.'
 )
-QUICK = flags.DEFINE_bool('quick', False, 'Of training the small networks alone, a step a round.')
+QUICK = flags.DEFINE_bool('quick', False, 'The least of all, to see that it works.')
 DATA = flags.DEFINE_string('data', None, 'A prepared folder to read instead of noise.')
 LATENTS = flags.DEFINE_string('latents', None, 'A folder of latents to read instead of noise.')
 WORKDIR = flags.DEFINE_string(
@@ -63,8 +65,6 @@ REQUESTS = flags.DEFINE_integer(
 )
 STEPS = flags.DEFINE_integer('steps', 50, 'Of the sampler.', lower_bound=1)
 
-STEPS_A_ROUND = 5  # of each side of a comparison of training
-
 
 def main(argv: list[str]) -> None:
     del argv
@@ -75,6 +75,10 @@ def main(argv: list[str]) -> None:
     command.keep_freed_memory()  # as training does
     out = epath.Path(command.folder('--out', OUT.value))
     out.mkdir(parents=True, exist_ok=True)
+    if ONLY.value in (*SPEED, 'all'):
+        print(terminal(_speed(out)))
+        print(json.dumps({'html': str(out / 'speed.html')}))
+        return
     if ONLY.value == 'engine':
         clients, slots = _counts('--clients', CLIENTS.value), _counts('--slots', SLOTS.value)
         from launch import engine_benchmark
@@ -88,8 +92,6 @@ def main(argv: list[str]) -> None:
             progress=command.progress,
         )
         shown, path = engine_benchmark.tables(found), out / 'engine.json'
-    elif ONLY.value == 'train':
-        found, shown, path = _train(out / 'train.json')
     else:
         from launch import loader_report
 
@@ -110,27 +112,25 @@ def main(argv: list[str]) -> None:
     print(json.dumps({'json': str(path)}))
 
 
-def _train(path: Any) -> tuple[Any, Any, Any]:
+def _speed(out: Any) -> Any:
     from jen1composer.errors import require
-    from launch import train_benchmark
+    from launch.speed_parts import Options, measure_parts
 
-    given = PEER_PYTHON.value if PEER.value else None
     require(
         bool(PEER.value) == bool(PEER_PYTHON.value),
         '--peer_python',
         PEER_PYTHON.value,
-        "is a Python that has PyTorch, together with --peer='torch'",
+        'is a Python that has PyTorch, together with --peer=torch',
     )
-    found = train_benchmark.measure_training(
-        list(train_benchmark.CONFIGS)[: 2 if QUICK.value else None],
-        peer_python=given,
-        rounds=1 if QUICK.value else REPEATS.value,
-        steps=1 if QUICK.value else STEPS_A_ROUND,
-        threads=os.cpu_count() or 1,
+    options = Options(
+        peer_python=PEER_PYTHON.value,
+        workdir=WORKDIR.value,
+        rounds=REPEATS.value,
         dtype=DTYPE.value,
+        quick=QUICK.value,
         progress=command.progress,
     )
-    return found, train_benchmark.tables(found), path
+    return measure_parts(SPEED if ONLY.value == 'all' else (ONLY.value,), options, out)
 
 
 def _counts(flag: str, values: list[str]) -> tuple[int, ...]:

@@ -5,8 +5,8 @@ seconds are medians over pieces of other seeds. Speed is seconds of music a seco
 faster than it plays.
 
 Quality stands beside it: the log-mel distance (`evaluation.log_mel`), mean over tracks, from the
-same sampler at `REFERENCE_STEPS` with the same noise. It says how far the fewer steps lead away from
-where the sampler was going; whether that is music, `launch.evaluate` says.
+same sampler at `REFERENCE_STEPS` with the same noise. It says how far the fewer steps lead away
+from where the sampler was going; whether that is music, `launch.evaluate` says.
 """
 
 import statistics
