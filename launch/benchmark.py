@@ -1,4 +1,4 @@
-"""Measures speed: how fast training data is read, or how fast many requests are served.
+"""Measures speed: of reading training data, of training, or of serving many requests.
 
 Example:
 
@@ -6,6 +6,8 @@ Example:
     python -m launch.benchmark --out=/tmp/benchmark --data=data --latents=latents \\
         --workdir=composer
     python -m launch.benchmark --out=/tmp/benchmark --only=engine --workdir=composer
+    python -m launch.benchmark --out=/tmp/benchmark --only=all --peer=torch \\
+        --peer_python=/tmp/torch-venv/bin/python
 
 Of the data (--only=data, the default): without folders it makes some of noise, in the shape of the
 demo's data and of the paper's, kept in OUT/noise. Each kind of data is read as training reads it,
@@ -18,17 +20,31 @@ Of serving (--only=engine): --clients ask --workdir's composer, or one of the de
 random weights, for a piece each and then the next, served one by one and by continuous batching
 (launch/engine_benchmark.py): requests a second and latencies. Writes OUT/engine.json.
 
+Of the models themselves (launch/speed_parts.py), one by one or with --only=all: steps of training
+(train), with --peer=torch beside the same networks in PyTorch, and always beside what the machine
+can multiply; a step of eight tracks beside one (tracks); sampling by --workdir's composer, or one
+of random weights; and how long it takes to start. Writes OUT/PART.json and OUT/speed.html.
+
 Prints tables.
 """
 
 import json
+from typing import Any
 
 from absl import flags
 
 from launch import command
 
+SPEED = ('train', 'tracks', 'sampling', 'start')  # launch/speed_parts.py
+
 OUT = flags.DEFINE_string('out', None, 'Folder for the results.', required=True)
-ONLY = flags.DEFINE_enum('only', 'data', ['data', 'engine'], 'What is measured.')
+ONLY = flags.DEFINE_enum('only', 'data', ['data', 'engine', *SPEED, 'all'], 'What is measured.')
+PEER = flags.DEFINE_enum('peer', None, ['torch'], 'What training is compared with.')
+PEER_PYTHON = flags.DEFINE_string('peer_python', None, 'A Python that has PyTorch, for --peer.')
+DTYPE = flags.DEFINE_enum(
+    'dtype', 'float32', ['float32', 'bfloat16'], 'Arithmetic of the composers that are trained.'
+)
+QUICK = flags.DEFINE_bool('quick', False, 'The least of all, to see that it works.')
 DATA = flags.DEFINE_string('data', None, 'A prepared folder to read instead of noise.')
 LATENTS = flags.DEFINE_string('latents', None, 'A folder of latents to read instead of noise.')
 WORKDIR = flags.DEFINE_string(
@@ -59,6 +75,10 @@ def main(argv: list[str]) -> None:
     command.keep_freed_memory()  # as training does
     out = epath.Path(command.folder('--out', OUT.value))
     out.mkdir(parents=True, exist_ok=True)
+    if ONLY.value in (*SPEED, 'all'):
+        print(terminal(_speed(out)))
+        print(json.dumps({'html': str(out / 'speed.html')}))
+        return
     if ONLY.value == 'engine':
         clients, slots = _counts('--clients', CLIENTS.value), _counts('--slots', SLOTS.value)
         from launch import engine_benchmark
@@ -90,6 +110,27 @@ def main(argv: list[str]) -> None:
     print(terminal(shown))
     path.write_text(json.dumps(found, indent=1) + '\n')
     print(json.dumps({'json': str(path)}))
+
+
+def _speed(out: Any) -> Any:
+    from jen1composer.errors import require
+    from launch.speed_parts import Options, measure_parts
+
+    require(
+        bool(PEER.value) == bool(PEER_PYTHON.value),
+        '--peer_python',
+        PEER_PYTHON.value,
+        'is a Python that has PyTorch, together with --peer=torch',
+    )
+    options = Options(
+        peer_python=PEER_PYTHON.value,
+        workdir=WORKDIR.value,
+        rounds=REPEATS.value,
+        dtype=DTYPE.value,
+        quick=QUICK.value,
+        progress=command.progress,
+    )
+    return measure_parts(SPEED if ONLY.value == 'all' else (ONLY.value,), options, out)
 
 
 def _counts(flag: str, values: list[str]) -> tuple[int, ...]:

@@ -58,11 +58,16 @@ def mdct_matrix(stride: int) -> np.ndarray:
 
 def mdct(x: jax.Array, stride: int) -> jax.Array:
     """`[batch, n x stride, channel] -> [batch, n, stride, channel]`, lowest frequency first."""
-    matrix = mdct_matrix(stride)
-    return jnp.einsum('BFNC,NK->BFKC', frames(x, stride), matrix, precision='highest')
+    # Each channel is a signal of its own, so that frames lie in memory as the product reads them.
+    batch, _, channels = x.shape
+    blocks = frames(jnp.moveaxis(x, 2, 1).reshape(batch * channels, -1, 1), stride)[..., 0]
+    y = jnp.matmul(blocks, mdct_matrix(stride), precision='highest')
+    return jnp.moveaxis(y.reshape(batch, channels, -1, stride), 1, 3)
 
 
 def inverse_mdct(x: jax.Array) -> jax.Array:
     """`[batch, n, stride, channel] -> [batch, n x stride, channel]`, the transpose of `mdct`."""
-    matrix = mdct_matrix(x.shape[2])
-    return overlap_add(jnp.einsum('BFKC,NK->BFNC', x, matrix, precision='highest'))
+    batch, count, stride, channels = x.shape
+    rows = jnp.moveaxis(x, 3, 1).reshape(batch * channels, count, stride)
+    y = overlap_add(jnp.matmul(rows, mdct_matrix(stride).T, precision='highest')[..., None])
+    return jnp.moveaxis(y.reshape(batch, channels, -1), 1, 2)

@@ -6,8 +6,8 @@ spike of the gradient can be left out, see `spikes`.
 Weights of two or more axes decay; scales and biases do not, which are known by their names
 (`models.layers`), however many axes they have.
 
-Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon; of optax.contrib) replaces the step
-of each such weight by the nearest matrix whose singular values are all alike,
+Muon (`training.muon`) replaces the step of each such weight by the nearest matrix whose singular
+values are all alike,
 
 (1) update = lr x .2 sqrt(max(rows, columns)) x U V^T,   U S V^T the averaged gradient
 
@@ -25,9 +25,9 @@ from typing import Any
 
 import jax
 import optax
-from optax import contrib
 
 from jen1composer.errors import require
+from jen1composer.training.muon import muon
 from jen1composer.training.schedules import SCHEDULES, by_stage, make_learning_rate
 from jen1composer.training.spikes import skip_spikes
 from jen1composer.training.state import parameter_path
@@ -101,14 +101,14 @@ def learning_rate(config: OptimizerConfig) -> optax.Schedule:
 def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     rate = learning_rate(config)
     if config.name == 'muon':
-        rule = contrib.muon(
+        rule = muon(
             rate,
-            beta=config.momentum,
+            count=_matrices,
+            momentum=config.momentum,
             weight_decay=config.weight_decay,
-            adam_b1=config.b1,
-            adam_b2=config.b2,
-            muon_weight_dimension_numbers=_as_matrices,
-            consistent_rms=0.2,
+            rms=0.2,
+            b1=config.b1,
+            b2=config.b2,
         )
     else:
         rule = optax.adamw(
@@ -122,17 +122,15 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     return skip_spikes(clipped, config.spike_factor) if config.spike_factor else clipped
 
 
-def _as_matrices(params: Any) -> Any:
-    """For each weight how Muon reads it as a matrix, None for what it leaves to AdamW."""
+def _matrices(params: Any) -> Any:
+    """How many matrices each weight holds; none is 0, and goes to AdamW."""
 
-    def matrix(path: Any, leaf: Any) -> contrib.MuonDimensionNumbers | None:
+    def count(path: Any, leaf: Any) -> int:
         if not _is_weight(path, leaf):
-            return None
-        # An axis that is neither counts the matrices of a stack.
-        entering = tuple(range(parameter_path(path)[-1] in STACKS, leaf.ndim - 1))
-        return contrib.MuonDimensionNumbers(reduction_axis=entering, output_axis=(leaf.ndim - 1,))
+            return 0
+        return int(leaf.shape[0]) if parameter_path(path)[-1] in STACKS else 1
 
-    return jax.tree_util.tree_map_with_path(matrix, params)
+    return jax.tree_util.tree_map_with_path(count, params)
 
 
 def _is_weight(path: Any, leaf: Any) -> bool:

@@ -1,0 +1,143 @@
+"""The benchmark of the models' speed: only the same networks are compared, in turn."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from configs import demo, demo_autoencoder
+from jen1composer.errors import BadInput, RunFailed
+from jen1composer.training.state import parameter_count
+from launch import sampling_benchmark, start_benchmark, train_benchmark
+from launch.train_benchmark import Peer, Trainer, ratios, require_same, rounds_of, write_job
+from tests.jen1composer import tiny_composer
+
+ROOT = pathlib.Path(__file__).parents[2]
+FACTS = {'parameters': 10, 'gradient_flops': 1000, 'error': 1e-6, 'scale': 0.5}
+
+
+def small(name: str):
+    """The demo's config of that network, of which a step takes milliseconds."""
+    if name == 'composer':
+        config = demo.get_config()
+        config.batch, config.data.window_frames = 2, 16
+        config.model.channels, config.model.head_width = (16, 32), 16
+        config.model.factors, config.model.blocks = (1, 2), (1, 1)
+        config.model.attentions = (0, 1)
+        return config
+    config = demo_autoencoder.get_config()
+    config.batch, config.crop_frames = 2, 3
+    config.model.channels, config.whitening_channels = (16, 24), 0
+    config.losses.sizes = (128,)
+    return config
+
+
+@pytest.mark.parametrize('name', ['composer', 'autoencoder'])
+def test_the_peer_is_given_the_weights_and_what_comes_of_them(name, tmp_path):
+    trainer = Trainer(small(name), ('adamw',))
+    write_job(tmp_path, trainer)
+    arrays = load_file(tmp_path / 'arrays.safetensors')
+    sizes = [value.size for key, value in arrays.items() if key.startswith('weights/')]
+    assert sum(sizes) == parameter_count(trainer.params)
+    assert np.square(arrays['expected']).mean() > 1e-8  # weights that begin at zero are shaken
+    before = {key: np.asarray(value).copy() for key, value in flat(trainer.params).items()}
+    assert len(trainer.times('adamw', 2)) == 2
+    assert any((value != before[key]).any() for key, value in flat(trainer.params).items())
+
+
+def flat(tree, prefix=''):
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {k: v for name, sub in tree.items() for k, v in flat(sub, f'{prefix}/{name}').items()}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize('name', ['composer', 'autoencoder'])
+def test_the_peer_is_the_same_network(name, tmp_path):
+    python = os.environ.get('PEER_PYTHON')
+    if not python:
+        pytest.skip("PEER_PYTHON names no Python with the peer's libraries")
+    trainer = Trainer(small(name), ('adamw',))
+    write_job(tmp_path, trainer)
+    peer = Peer(python, tmp_path, 'eager', 1)
+    require_same(parameter_count(trainer.params), trainer.subject.model_flops, peer.facts)
+    assert len(peer.times(2)) == 2
+    peer.close()
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'parameters': 11}, '11 parameters; what can be compared has 10'),
+        ({'gradient_flops': 1100}, '1100 operations; what can be compared has 1000 within 3 %'),
+        ({'error': 0.1}, 'an output that is off by 2.0e-01'),
+    ],
+)
+def test_another_network_is_not_compared(change, message):
+    require_same(10, 1000, FACTS)
+    with pytest.raises(BadInput, match=message):
+        require_same(10, 1000, FACTS | change)
+
+
+def test_sides_take_turns_and_a_ratio_is_of_one_round(monkeypatch):
+    monkeypatch.setattr(train_benchmark, 'peak_flops', lambda: 1.0)
+    asked, peaks = [], []
+
+    def side(name, seconds):
+        def times(count):
+            asked.append(name)
+            return [seconds * len(asked)] * count
+
+        return times
+
+    found = rounds_of({'a': side('a', 1.0), 'b': side('b', 2.0)}, 3, 2, peaks, iter)
+    assert asked == ['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a']
+    assert found == {'a': [4.0, 5.0, 8.0], 'b': [6.0, 12.0, 14.0]}  # the first is left out
+    assert ratios(found['a'], found['b'])['rounds'] == [4 / 6, 5 / 12, 8 / 14]
+    assert len(peaks) == 4
+
+
+def test_sampling_is_nearer_to_many_steps_with_more_and_at_none_with_as_many():
+    found = sampling_benchmark.measure_sampling(
+        tiny_composer.composer(),
+        samplers=('ddim',),
+        steps=(2, 8),
+        repeats=1,
+        progress=lambda items, desc: items,
+        reference_steps=8,
+    )
+    few, many = found['rows']
+    assert few['distance_db'] > many['distance_db'] == 0
+    for row in found['rows']:
+        assert row['music_s_per_s'] * row['seconds'] == pytest.approx(found['music_s'])
+    (table,) = sampling_benchmark.tables(found)
+    assert all(len(row) == len(table.header) for row in table.rows)
+
+
+def test_a_start_takes_as_long_as_its_process_and_its_failure_is_told():
+    assert 0.2 < start_benchmark.seconds_of('import time; time.sleep(.2)', {}) < 30
+    with pytest.raises(RunFailed, match='ZeroDivisionError'):
+        start_benchmark.seconds_of('1 / 0', {})
+    for code in (start_benchmark.FIRST_STEP, start_benchmark.FIRST_SOUND):
+        compile(code.format(workdir=None), 'start', 'exec')
+
+
+@pytest.mark.parametrize('flag', ['--peer=torch', '--peer_python=/no/such', '--dtype=float16'])
+def test_bad_input_is_one_line(flag, tmp_path):
+    command = [sys.executable, '-m', 'launch.benchmark', f'--out={tmp_path}', '--only=train', flag]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.splitlines()[-1].startswith('error: ')
+
+
+def test_a_python_without_torch_is_refused(tmp_path):
+    (tmp_path / 'job.json').write_text(json.dumps({}))
+    with pytest.raises(BadInput, match='allowed is a Python with torch and safetensors'):
+        Peer(sys.executable, tmp_path, 'eager', 1)
+    with pytest.raises(BadInput, match='--peer_python=/no/such'):
+        Peer('/no/such', tmp_path, 'eager', 1)
