@@ -186,17 +186,13 @@ def measure_training(
         progress: `launch.command.progress`.
     """
     peaks: list[float] = []
-    rows = []
+    rows: list[Found] = []
     for name in names:
         config = CONFIGS[name]()
         if 'dtype' in config.model:
             config.model.dtype = dtype
-        rows.append(
-            {'name': name}
-            | _measure_one(
-                config, peer_python, rounds, steps, threads, peaks, lambda r, n=name: progress(r, n)
-            )
-        )
+        row = _measure_one(config, name, peer_python, rounds, steps, threads, peaks, progress)
+        rows.append({'name': name} | row)
     peak = max(peaks)
     for row in rows:
         for side in row['sides'].values():
@@ -212,12 +208,13 @@ def measure_training(
 
 def _measure_one(
     config: ConfigDict,
+    name: str,
     peer_python: str | None,
     rounds: int,
     steps: int,
     threads: int,
     peaks: list[float],
-    progress: Callable[[Iterable[int]], Iterable[int]],
+    progress: Progress,
 ) -> Found:
     trainer = Trainer(config, ('adamw', config.optimizer.name))
     model_flops = trainer.subject.model_flops
@@ -241,7 +238,8 @@ def _measure_one(
                     sides[f'torch, {mode}'] = peer.times
                 row['peer'] = peers[0].facts
                 require_same(row['parameters'], model_flops, peers[0].facts)
-            seconds = rounds_of(sides, rounds, steps, peaks, progress)
+            turns = progress(range(rounds + 1), name)
+            seconds = rounds_of(sides, turns, steps, peaks)
         finally:
             for peer in peers:
                 peer.close()
@@ -255,14 +253,13 @@ def _measure_one(
 
 def rounds_of(
     sides: Mapping[str, Callable[[int], list[float]]],
-    rounds: int,
+    rounds: Iterable[int],
     steps: int,
     peaks: list[float],
-    progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> dict[str, list[float]]:
-    """The median of each side's steps in each round; a round more comes first and is left out."""
+    """The median of each side's steps in each of the `rounds`, of which number 0 does not count."""
     found: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in progress(range(rounds + 1)):
+    for turn in rounds:
         # The order turns, so that nobody always follows the same one.
         names = list(sides)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
@@ -387,7 +384,7 @@ def noise_batch(shapes: Any) -> Any:
 
 def tables(found: Found) -> list[Table]:
     """The same for people."""
-    rows = []
+    rows: list[Found] = []
     for row in found['rows']:
         for name, side in row['sides'].items():
             ratio = row['ratios'].get(name)
