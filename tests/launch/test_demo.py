@@ -37,6 +37,25 @@ def demo(out, **options):
     )
 
 
+def test_the_package_makes_music_beside_a_song_that_it_never_heard(tmp_path):
+    out = tmp_path / 'out'
+    for said in ('next: make music', 'done before: make music'):
+        done = subprocess.run(
+            ['bash', 'launch/demo.sh', f'--out={out}'], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+    facts = json.loads((out / 'page' / 'accompaniment' / 'piece.json').read_text())
+    roles = {name: track['role'] for name, track in facts['tracks'].items()}
+    assert roles == dict.fromkeys(('bass', 'drums'), 'condition') | dict.fromkeys(
+        ('instrument', 'melody'), 'target'
+    )
+    audio, rate = soundfile.read(out / 'page' / 'joint' / 'mix.flac')
+    assert rate == 48_000
+    assert np.sqrt(np.mean(audio**2)) > 0.005
+    assert 'never heard the song' in (out / 'page' / 'index.html').read_text()
+
+
 def run(*arguments):
     """A command of launch/: its status, and what it said."""
     done = subprocess.run(

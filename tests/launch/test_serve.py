@@ -94,7 +94,6 @@ def test_it_serves_the_music_that_the_composer_makes(model, tmp_path):
         (['--model=x', '--seconds=-1'], '--seconds=-1: allowed are'),
         (['--model=x', '--job_s=-5'], '--job_s=-5: allowed are'),
         (['--model=x', '--grace_s=nan'], '--grace_s=nan: allowed are'),
-        ([], '--model'),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(flags, line, tmp_path):

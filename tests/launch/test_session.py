@@ -194,7 +194,6 @@ def test_what_cannot_be_done_is_one_line(tmp_path):
 @pytest.mark.parametrize(
     ('call', 'said'),
     [
-        (lambda run: run.do('compose'), '--do=compose: --checkpoint: is needed to compose'),
         (lambda run: run.do('vary:bass'), "--do=vary:bass: vary: track 'bass' has no take yet"),
         (lambda run: run.upload(['bass']), '--upload=bass: allowed is TRACK=FILE'),
         (lambda run: run.upload(['x=a.wav']), "--upload: unknown track 'x'"),

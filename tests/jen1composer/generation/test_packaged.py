@@ -1,0 +1,47 @@
+"""The composer that comes with the package: small, whole, and one that makes sound."""
+
+import numpy as np
+import pytest
+
+from jen1composer.generation import packaged
+from jen1composer.generation.composer import Composer
+from jen1composer.generation.packaged import packaged_composer
+from jen1composer.generation.request import Request
+from jen1composer.tracks import SAMPLE_RATE, TRACKS
+
+MOST_BYTES = 40 * 2**20
+
+
+@pytest.fixture(scope='module')
+def composer():
+    return Composer.load()
+
+
+def test_its_folder_is_small_and_tells_what_it_scores():
+    folder = packaged_composer()
+    files = [path for path in folder.glob('**/*') if path.is_file()]
+    assert sum(path.stat().length for path in files) <= MOST_BYTES
+    card = (folder / 'README.md').read_text()
+    for part in ('Licence of the weights', 'hours of music', '## Evaluation', 'curves.svg'):
+        assert part in card
+
+
+def test_it_makes_all_tracks_and_listens_to_what_is_given(composer):
+    assert composer.spec.tracks == TRACKS
+    seconds = composer.spec.window_frames * composer.spec.hop_samples / SAMPLE_RATE
+    clicks = np.zeros((round(seconds * SAMPLE_RATE), 2), np.float32)
+    clicks[:: SAMPLE_RATE // 2] = 0.5
+    piece = composer.compose(
+        Request(prompt='rock', seconds=seconds, given={'drums': clicks}, num_steps=10)
+    )
+    np.testing.assert_array_equal(piece.takes['drums'].audio, clicks)
+    for name in ('bass', 'instrument', 'melody'):
+        take = piece.takes[name]
+        assert np.isfinite(take.audio).all()
+        assert take.rms_db > -60
+
+
+def test_a_package_without_weights_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(packaged.importlib.resources, 'files', lambda package: tmp_path)
+    with pytest.raises(packaged.BadInput, match='no weights are there; name a composer of yours'):
+        packaged_composer()
