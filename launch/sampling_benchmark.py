@@ -36,9 +36,10 @@ def measure_sampling(
     steps: Sequence[int],
     repeats: int,
     progress: Callable[..., Iterable[Any]],
+    seconds: float | None = None,
     reference_steps: int = REFERENCE_STEPS,
 ) -> Found:
-    """Pieces of one window with each of `samplers` in each number of `steps`.
+    """Pieces by each of `samplers` in each number of `steps`.
 
     Args:
         composer: that makes them.
@@ -46,9 +47,11 @@ def measure_sampling(
         steps: numbers of them.
         repeats: pieces that are timed, of seeds 0, 1 ...; the first one's quality is told.
         progress: `launch.command.progress`.
+        seconds: of a piece; None is one window.
         reference_steps: what the quality is a distance from.
     """
-    seconds = composer.spec.window_frames * composer.spec.hop_samples / SAMPLE_RATE
+    if seconds is None:
+        seconds = composer.spec.window_frames * composer.spec.hop_samples / SAMPLE_RATE
 
     def piece(sampler: str, num_steps: int, seed: int) -> Composition:
         return composer.compose(

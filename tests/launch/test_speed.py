@@ -112,6 +112,7 @@ def test_sampling_is_nearer_to_many_steps_with_more_and_at_none_with_as_many():
         steps=(2, 8),
         repeats=1,
         progress=lambda items, desc: items,
+        seconds=0.05,
         reference_steps=8,
     )
     few, many = found['rows']
