@@ -36,6 +36,7 @@ A product of float32 with its left side transposed (every matrix's weight gradie
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 import statistics
@@ -186,7 +187,7 @@ def measure_training(
         progress: `launch.command.progress`.
     """
     peaks: list[float] = []
-    rows = []
+    rows: list[Found] = []
     for name in names:
         config = CONFIGS[name]()
         if 'dtype' in config.model:
@@ -194,7 +195,13 @@ def measure_training(
         rows.append(
             {'name': name}
             | _measure_one(
-                config, peer_python, rounds, steps, threads, peaks, lambda r, n=name: progress(r, n)
+                config,
+                peer_python,
+                rounds,
+                steps,
+                threads,
+                peaks,
+                functools.partial(progress, desc=name),
             )
         )
     peak = max(peaks)
@@ -227,8 +234,7 @@ def _measure_one(
         'peer': None,
     }
     sides: dict[str, Callable[[int], list[float]]] = {
-        f'ours, {name}': lambda count, name=name: trainer.times(name, count)  # type: ignore[misc]
-        for name in trainer.states
+        f'ours, {name}': functools.partial(trainer.times, name) for name in trainer.states
     }
     peers: list[Peer] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -387,7 +393,7 @@ def noise_batch(shapes: Any) -> Any:
 
 def tables(found: Found) -> list[Table]:
     """The same for people."""
-    rows = []
+    rows: list[Found] = []
     for row in found['rows']:
         for name, side in row['sides'].items():
             ratio = row['ratios'].get(name)
