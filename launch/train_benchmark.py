@@ -36,6 +36,7 @@ A product of float32 with its left side transposed (every matrix's weight gradie
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 import statistics
@@ -191,8 +192,18 @@ def measure_training(
         config = CONFIGS[name]()
         if 'dtype' in config.model:
             config.model.dtype = dtype
-        row = _measure_one(config, name, peer_python, rounds, steps, threads, peaks, progress)
-        rows.append({'name': name} | row)
+        rows.append(
+            {'name': name}
+            | _measure_one(
+                config,
+                peer_python,
+                rounds,
+                steps,
+                threads,
+                peaks,
+                functools.partial(progress, desc=name),
+            )
+        )
     peak = max(peaks)
     for row in rows:
         for side in row['sides'].values():
@@ -208,13 +219,12 @@ def measure_training(
 
 def _measure_one(
     config: ConfigDict,
-    name: str,
     peer_python: str | None,
     rounds: int,
     steps: int,
     threads: int,
     peaks: list[float],
-    progress: Progress,
+    progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> Found:
     trainer = Trainer(config, ('adamw', config.optimizer.name))
     model_flops = trainer.subject.model_flops
@@ -224,8 +234,7 @@ def _measure_one(
         'peer': None,
     }
     sides: dict[str, Callable[[int], list[float]]] = {
-        f'ours, {name}': lambda count, name=name: trainer.times(name, count)  # type: ignore[misc]
-        for name in trainer.states
+        f'ours, {name}': functools.partial(trainer.times, name) for name in trainer.states
     }
     peers: list[Peer] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -238,8 +247,7 @@ def _measure_one(
                     sides[f'torch, {mode}'] = peer.times
                 row['peer'] = peers[0].facts
                 require_same(row['parameters'], model_flops, peers[0].facts)
-            turns = progress(range(rounds + 1), name)
-            seconds = rounds_of(sides, turns, steps, peaks)
+            seconds = rounds_of(sides, rounds, steps, peaks, progress)
         finally:
             for peer in peers:
                 peer.close()
@@ -253,13 +261,14 @@ def _measure_one(
 
 def rounds_of(
     sides: Mapping[str, Callable[[int], list[float]]],
-    rounds: Iterable[int],
+    rounds: int,
     steps: int,
     peaks: list[float],
+    progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> dict[str, list[float]]:
-    """The median of each side's steps in each of the `rounds`, of which number 0 does not count."""
+    """The median of each side's steps in each round; a round more comes first and is left out."""
     found: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in rounds:
+    for turn in progress(range(rounds + 1)):
         # The order turns, so that nobody always follows the same one.
         names = list(sides)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:

@@ -96,7 +96,7 @@ def test_sides_take_turns_and_a_ratio_is_of_one_round(monkeypatch):
 
         return times
 
-    found = rounds_of({'a': side('a', 1.0), 'b': side('b', 2.0)}, range(4), 2, peaks)
+    found = rounds_of({'a': side('a', 1.0), 'b': side('b', 2.0)}, 3, 2, peaks, iter)
     assert asked == ['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a']
     assert found == {'a': [4.0, 5.0, 8.0], 'b': [6.0, 12.0, 14.0]}  # the first is left out
     assert ratios(found['a'], found['b'])['rounds'] == [4 / 6, 5 / 12, 8 / 14]
