@@ -393,7 +393,7 @@ def noise_batch(shapes: Any) -> Any:
 
 def tables(found: Found) -> list[Table]:
     """The same for people."""
-    rows: list[Found] = []
+    rows = []
     for row in found['rows']:
         for name, side in row['sides'].items():
             ratio = row['ratios'].get(name)
