@@ -90,7 +90,8 @@ def _coherence(scores: Mapping[str, Any]) -> Table:
             for measure, words in MEASURES.items()
         ],
         text='Means over excerpts, with 95 % intervals over songs. Correlations of strangers are 0 '
-        'by chance; cosines and CBD are not.',
+        'by chance; cosines and CBD are not. Sounds of one colour correlate in pitch whatever they '
+        'play, as two noises do: compare what is made only with answers beside the same tracks.',
     )
 
 
@@ -170,7 +171,9 @@ def _few(found: Mapping[str, Any]) -> str:
     samples, width = found['samples'], found['width']
     few = ', fewer than a covariance needs, so it is shrunk' if found['short'] else ''
     return (
-        f'Of {samples} windows in {width} dimensions{few}; to be compared within this table only.'
+        f'Of {samples} windows in {width} dimensions{few}; to be compared within this '
+        'table only. An interval corrects for how few songs there are, and may end below the '
+        'figure or below 0.'
     )
 
 
