@@ -228,7 +228,10 @@ def _claim(out: epath.Path, settings: Mapping[str, Any]) -> None:
             known = dict(json.loads(path.read_text()))
         except (ValueError, TypeError) as error:
             raise BadInput(f'{path}: is damaged ({error}); give another folder') from error
-        if settings | known != settings:  # what older folders do not say is not held against them
+        if {
+            **settings,
+            **known,
+        } != settings:  # what older folders do not say is not held against them
             raise BadInput(f'--out={out}: holds pieces of other settings; give another folder')
         if known == settings:
             return
