@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from ml_collections import ConfigDict
 
 from jen1composer.errors import require
+from jen1composer.training.files import write_whole
 from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree
 
@@ -126,9 +127,7 @@ def keep(cell: Cell, workdir: pathlib.Path, found: Mapping[str, Any]) -> dict[st
     path = _path(cell, workdir)
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {'variant': cell.variant, 'seed': cell.seed, **found}
-    aside = path.with_suffix('.new')
-    aside.write_text(json.dumps(said, indent=1) + '\n')
-    aside.replace(path)
+    write_whole(path, (json.dumps(said, indent=1) + '\n').encode())
     return said
 
 

@@ -96,7 +96,7 @@ class SyntheticSubject:
         )
 
     def forwards(self, config: ConfigDict) -> int:
-        count, tracks = config.measure.sets, len(TRACKS)
+        count, tracks = config.measure.sets, make_law(config.law).num_tracks
         asked = 2 * count + (tracks + 1) * _share(count)
         if config.measure.sampling:
             asked += len(all_orders(tracks)) * tracks * _few(count)

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 
 from jen1composer.errors import require
+from jen1composer.training.files import write_whole
 from jen1composer.training.metrics import read_metrics
 from jen1composer.training.program import make_program
 from jen1composer.training.run import Run, run_training
@@ -87,7 +88,7 @@ def _price(
         if cell.training not in before:
             before[cell.training] = dataclasses.asdict(_time(subject.run(cell.config, cell.seed)))
             kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps(before, indent=1) + '\n')
+            write_whole(kept, (json.dumps(before, indent=1) + '\n').encode())
         timed = Timed(**before[cell.training])
         each = timed.step_s / cell.config.batch / 3  # (2)
         measuring = sum(subject.forwards(c.config) * each for c in left)

@@ -36,7 +36,10 @@ trap 'status=$?; [ $status = 0 ] || echo "stopped; the same command goes on from
 step() {
     local name=$1 what=$2 about=$3 stamp=$out/.done/$1 wanted
     shift 3
-    wanted=$(echo "$*" && cat configs/demo{,_autoencoder}.py jen1composer/weights/SHA256SUMS)
+    wanted=$(
+        echo "$*" && cat configs/demo{,_autoencoder}.py
+        [ -n "$train" ] || cat jen1composer/weights/SHA256SUMS
+    )
     if [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ]; then
         echo "done before: $what"
         return

@@ -61,6 +61,7 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
         _differences(scores['coherence']),
         _frechet(scores['frechet']),
         _mixes(scores['frechet']['mix']),
+        *([_prompts(scores['prompts'])] if 'prompts' in scores else []),
         *([_tags(scores['tags'])] if 'tags' in scores else []),
         *(_levels(scores['levels'], name) for name in LEVELS),
     ]
@@ -128,6 +129,18 @@ def _mixes(scores: Mapping[str, Any]) -> Table:
         header=['', 'distance'],
         rows=[[_mix_words(name), _distance(found)] for name, found in scores.items()],
         text='What is not said to be made or taken from elsewhere is the true track.',
+    )
+
+
+def _prompts(scores: Mapping[str, Any]) -> Table:
+    return Table(
+        title='CLAP score of mixes: whether they are what their prompts say',
+        header=['', 'own prompt', 'more than for the prompts of others'],
+        rows=[
+            [_mix_words(name), _interval(of['score'], 3), _interval(of['told'], 3)]
+            for name, of in scores.items()
+        ],
+        text='Cosines of sound and words; what heeds no prompt has 0 in the last column.',
     )
 
 

@@ -8,8 +8,10 @@ from etils import epath
 
 from jen1composer.evaluation import scores as scoring
 from jen1composer.evaluation import systems
+from jen1composer.evaluation.embedder import WordEmbedder
 from jen1composer.evaluation.measuring import Ears, heard_together
 from jen1composer.evaluation.page import render
+from jen1composer.evaluation.prompt_scores import prompt_scores
 from jen1composer.evaluation.sounds import Sounds
 from jen1composer.evaluation.verdicts import verdicts
 from jen1composer.tracks import SAMPLE_RATE
@@ -38,6 +40,9 @@ def write_results(
     }
     if ears.tagger is not None:
         scores['tags'] = scoring.tag_scores(excerpts, measured.stems, measured.training, seed)
+    if isinstance(ears.embedder, WordEmbedder):
+        texts = ears.embedder.text([excerpt.prompt for excerpt in excerpts])
+        scores['prompts'] = prompt_scores(excerpts, measured.mixes, texts, seed)
     found = verdicts(scores)
     report = {
         'question': evaluation.question,

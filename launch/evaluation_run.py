@@ -39,7 +39,7 @@ class Evaluation:
         composer: what is evaluated.
         prepared: the songs.
         excerpts: held out.
-        training: of songs that were trained on, as many.
+        training: of songs that were trained on, as many if there are.
         sampling: how the composer is asked.
         subsets: whether every split of the tracks into given and made is a task.
         question: all of that as JSON.
@@ -92,7 +92,7 @@ def make_evaluation(
         composer=composer,
         prepared=prepared,
         excerpts=excerpts,
-        training=choose_excerpts(prepared, ('train',), num_samples, count),
+        training=choose_excerpts(prepared, ('train',), num_samples, len(excerpts)),
         sampling=sampling,
         subsets=subsets,
         question=question,

@@ -28,6 +28,8 @@ from jen1composer.evaluation.intervals import bootstrap
 from jen1composer.generation.composer import Composer
 from jen1composer.generation.progression import chord_changes, parse_progression
 from jen1composer.generation.request import Request
+from jen1composer.training.files import write_whole
+from launch.evaluation_run import fingerprint
 from launch.pieces import write_piece
 
 BASIC_PITCH = Wheel(name='basic-pitch', version='0.4.0')
@@ -90,25 +92,29 @@ def measure_obedience(
         basic_pitch: hears notes; None leaves that figure out.
         progress: called with the number of pieces done and of all.
     """
-    settings = {'asked': repr(asked), 'scale': scale, 'trained_steps': composer.step}
+    told = {c.name: _told(asked, c, scale) for c in conditions}  # refuses before anything is made
+    settings = {
+        'asked': repr(asked),
+        'scale': scale,
+        'trained_steps': composer.step,
+        'composer': fingerprint(composer),
+    }
     _claim(out, settings)
     seeds = range(asked.seed, asked.seed + num_seeds)
     total = (1 + len(conditions)) * num_seeds
     heard: dict[str, dict[int, Heard]] = {}
-    for condition in (None, *conditions):
-        name = FREE if condition is None else condition.name
-        told = asked if condition is None else _told(asked, condition, scale)
+    for name, request in {FREE: asked, **told}.items():
         heard[name] = {}
         for seed in seeds:
             folder = out / 'pieces' / name / str(seed)
-            _make(composer, dataclasses.replace(told, seed=seed), folder)
+            _make(composer, dataclasses.replace(request, seed=seed), folder)
             heard[name][seed] = listen(folder, composer.spec.tracks, basic_pitch)
             progress(sum(map(len, heard.values())), total)
     pieces = [
-        {'condition': condition.name, 'seed': seed, 'told': told, 'free': untold}
+        {'condition': condition.name, 'seed': seed, 'told': judged, 'free': untold}
         for condition in conditions
         for seed in seeds
-        for told, untold in [
+        for judged, untold in [
             [judge(heard[name][seed], condition, asked.seconds) for name in (condition.name, FREE)]
         ]
     ]
@@ -217,9 +223,19 @@ def _claim(out: epath.Path, settings: Mapping[str, Any]) -> None:
     """Notes what pieces are made with; refuses a folder of pieces that were made otherwise."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / 'settings.json'
-    if path.exists() and json.loads(path.read_text()) != settings:
-        raise BadInput(f'--out={out}: holds pieces of other settings; give another folder')
-    path.write_text(json.dumps(settings, indent=1) + '\n')
+    if path.exists():
+        try:
+            known = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise BadInput(f'{path}: is damaged ({error}); give another folder') from error
+        if {
+            **settings,
+            **known,
+        } != settings:  # what older folders do not say is not held against them
+            raise BadInput(f'--out={out}: holds pieces of other settings; give another folder')
+        if known == settings:
+            return
+    write_whole(path, (json.dumps(settings, indent=1) + '\n').encode())
 
 
 def _make(composer: Composer, request: Request, folder: epath.Path) -> None:

@@ -19,7 +19,7 @@ import mido
 import numpy as np
 
 from jen1composer.errors import BadInput
-from jen1composer.harmony import PROFILES, TONICS
+from jen1composer.harmony import KEYS, key_fits
 
 DRUM_CHANNEL = 9
 DRUM_KIT = -1
@@ -203,13 +203,9 @@ def best_key(pitch_classes: np.ndarray) -> tuple[str, float] | None:
     """
     if np.ptp(pitch_classes) == 0:
         return None
-    fits = {
-        f'{TONICS[tonic]} {mode}': np.corrcoef(np.roll(profile, tonic), pitch_classes)[0, 1]
-        for mode, profile in PROFILES.items()
-        for tonic in range(12)
-    }
-    key = max(fits, key=lambda key: fits[key])
-    return key, float(fits[key])
+    fits = key_fits(pitch_classes)
+    best = int(np.argmax(fits))
+    return KEYS[best], float(fits[best])
 
 
 def coverage(notes: Iterable[Note], duration_s: float) -> float:

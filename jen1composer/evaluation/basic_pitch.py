@@ -2,8 +2,9 @@
 
 1. It takes WINDOW samples at 22,050 Hz and says of each of FRAMES frames, HOP samples apart, how
    likely each of 88 pitches sounds, from MIDI pitch 21 on.
-2. Windows overlap by OVERLAP frames, of which half is dropped on either side, as its authors do;
-   the sound is preceded by half an overlap of silence so that nothing is lost.
+2. Windows begin FRAMES - OVERLAP frames apart, and half of OVERLAP is dropped on either side; the
+   sound is preceded by half an overlap of silence so that nothing is lost. Its authors' windows are
+   188 samples closer, though they keep as many frames of each, and their times corrected for it.
 3. A pitch sounds where its likelihood is SOUNDS or more: the threshold of its authors for frames.
 
 The model is `nmp.onnx` of the wheel basic-pitch 0.4.0 (Apache-2.0); it runs by `onnxruntime`.
@@ -49,7 +50,7 @@ class BasicPitch:
 
     def notes(self, sound: np.ndarray) -> np.ndarray:
         """Which MIDI pitches sound in mono sound `[sample]` at RATE, bool [frame, 128]."""
-        half, step = OVERLAP // 2, WINDOW - OVERLAP * HOP
+        half, step = OVERLAP // 2, (FRAMES - OVERLAP) * HOP
         num_frames = -(-len(sound) // HOP)
         padded = np.pad(sound.astype(np.float32), (half * HOP, WINDOW))
         parts = []

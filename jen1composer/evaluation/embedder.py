@@ -8,7 +8,8 @@ What one ear measures is comparable only with what the same ear measured: a figu
 name and the fingerprint.
 """
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from etils import epath
@@ -36,6 +37,15 @@ class Embedder(Protocol):
 
         Raises BadInput for another shape, no samples, or a sample that is not finite.
         """
+        ...
+
+
+@runtime_checkable
+class WordEmbedder(Embedder, Protocol):
+    """One that hears words too, where the sounds lie that they tell of."""
+
+    def text(self, prompts: Sequence[str]) -> np.ndarray:
+        """`[prompt, width]` float32, of unit length, as what `embed` gives then is."""
         ...
 
 

@@ -14,7 +14,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
+
+from jen1composer.errors import require
+from jen1composer.evaluation.intervals import student
+
+LEVEL = 0.95
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,11 +36,10 @@ class SeedInterval:
 
 
 def over_seeds(values: Sequence[float]) -> SeedInterval:
-    """Equation (1), of two or more values."""
-    if len(values) < 2:
-        raise ValueError(f'an interval of {len(values)} values; it takes two')
+    """Equation (1); raises BadInput for fewer than two values."""
+    require(len(values) > 1, 'interval: seeds', len(values), 'are 2 and more')
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    half = student(LEVEL, len(values) - 1) * error
     return SeedInterval(mean=mean, low=mean - half, high=mean + half, seeds=len(values))
 
 

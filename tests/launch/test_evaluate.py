@@ -179,6 +179,18 @@ def test_the_report_says_what_was_found(evaluation, sounds, measured, capsys):
         assert (sounds.folder / link.split('"')[0]).is_file()
 
 
+def test_an_ear_for_words_scores_every_mix_under_its_prompt(evaluation, sounds, measured, capsys):
+    words = dataclasses.replace(fake_ears.ears(), embedder=fake_ears.FakeWordEmbedder())
+    write_results(evaluation, sounds, words, measured)
+    assert 'CLAP score of mixes' in capsys.readouterr().out
+    found = json.loads((sounds.folder / 'report.json').read_text())['prompts']
+    assert set(found) == set(measured.mixes)
+    prompts = [len(excerpt.prompt) % fake_ears.BANDS for excerpt in evaluation.excerpts]
+    heard = measured.mixes['joint'].arrays[EMBEDDINGS].mean(axis=1)  # [excerpt, band]
+    scores = heard[np.arange(len(prompts)), prompts]
+    assert np.min(scores) - 1e-6 <= found['joint']['score'][0] <= np.max(scores) + 1e-6
+
+
 def test_a_seed_decides_what_is_asked_for():
     excerpt = systems.Excerpt(name='a', song='a', start_s=0, prompt='')
     roles = {'targets': ('bass',), 'given': {}, 'marginal': ()}

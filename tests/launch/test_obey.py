@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import shutil
 import types
 
 import numpy as np
 import pytest
+from etils import epath
 
 from jen1composer.errors import BadInput
 from jen1composer.generation.composer import Composition, Take
@@ -27,6 +29,7 @@ class Player:
     deaf: bool = False
     made: int = 0
     step: int = 3
+    params: float = 0.0
     spec = types.SimpleNamespace(tracks=('drums', 'instrument'))
 
     def compose(self, request: Request) -> Composition:
@@ -59,15 +62,14 @@ class Player:
 def measured(composer, out, **changes):
     asked = {'seconds': SECONDS, **changes.pop('asked', {})}
     settings = {'scale': None, 'num_seeds': 2, 'basic_pitch': None, 'progress': lambda *_: None}
+    conditions = changes.pop('conditions', CONDITIONS)
     return measure_obedience(
-        composer, CONDITIONS, Request(**asked), out=out, **(settings | changes)
+        composer, conditions, Request(**asked), out=out, **(settings | changes)
     )
 
 
 @pytest.fixture(scope='module')
 def told(tmp_path_factory):
-    from etils import epath
-
     out = epath.Path(tmp_path_factory.mktemp('obey')) / 'out'
     player = Player()
     return player, out, measured(player, out)
@@ -92,11 +94,34 @@ def test_pieces_that_are_there_are_kept_and_other_settings_refused(told):
     assert again.made == 0
     with pytest.raises(BadInput, match='holds pieces of other settings'):
         measured(again, out, scale=2.0)
+    with pytest.raises(BadInput, match='holds pieces of other settings'):
+        measured(Player(params=1.0), out)
+
+
+def test_a_folder_that_does_not_say_its_composer_goes_on(told, tmp_path):
+    _, out, table = told
+    shutil.copytree(out, tmp_path / 'out')
+    path = tmp_path / 'out' / 'settings.json'
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in settings.items() if k != 'composer'}))
+    again = Player()
+    assert measured(again, epath.Path(tmp_path / 'out')) == table
+    assert again.made == 0
+    assert json.loads(path.read_text()) == settings
+    path.write_text('{')
+    with pytest.raises(BadInput, match='is damaged'):
+        measured(again, epath.Path(tmp_path / 'out'))
+
+
+def test_what_cannot_be_asked_is_refused_before_anything_is_made(tmp_path):
+    player = Player()
+    with pytest.raises(BadInput, match='key'):
+        measured(player, epath.Path(tmp_path), conditions=conditions_of([90], ['H'], [], 120))
+    assert player.made == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_who_is_deaf_gains_nothing(tmp_path):
-    from etils import epath
-
     table = measured(Player(deaf=True), epath.Path(tmp_path), num_seeds=2)
     for of in table['measures'].values():
         assert of['gain']['mean'] == 0

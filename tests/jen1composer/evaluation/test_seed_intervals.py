@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jen1composer.errors import BadInput
 from jen1composer.evaluation.seed_intervals import over_seeds, paired
 
 
@@ -31,5 +32,5 @@ def test_what_a_seed_does_to_both_is_not_in_a_difference():
 
 
 def test_one_value_has_no_interval():
-    with pytest.raises(ValueError, match='it takes two'):
+    with pytest.raises(BadInput, match='seeds: 1; allowed are 2'):
         over_seeds([1.0])
