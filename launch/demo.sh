@@ -4,7 +4,7 @@
 #
 #   bash launch/demo.sh [--train | --quick] [--out=DIR]
 #
-# Without a flag about 3 minutes on two cores the first time, of which a minute is set-up. --train
+# Without a flag about 2 minutes on two cores the first time, of which a minute is set-up. --train
 # renders songs to stems, trains an autoencoder and a composer on them and makes a page of what came
 # of it, in about 23 minutes; --quick walks that path barely trained, in a few. Everything goes to
 # DIR (default: demo, demo_trained or demo_quick). Interrupted, the same command goes on where it
