@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from launch.torch_peer import autoencoder, unet
 
 Arrays = Mapping[str, Tensor]
+WORDS = {'in': 'in_', 'self': 'self_'}  # Python's own, which a compiled module may not have
 
 
 def main(folder: str, mode: str, threads: str) -> None:
@@ -79,7 +80,7 @@ def load(model: nn.Module, weights: Arrays) -> None:
     """Our weights, under PyTorch's names and with its order of axes; each has to fit."""
     state = {}
     for name, value in weights.items():
-        *path, last = name.split('/')
+        *path, last = (WORDS.get(part, part) for part in name.split('/'))
         if last == 'kernel':  # [width, in, out] or [in, out], there out comes first
             value = value.permute(*reversed(range(value.ndim))).contiguous()
         state['.'.join([*path, 'weight' if last == 'kernel' else last])] = value

@@ -85,25 +85,25 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, multiplier: int):
         super().__init__()
         self.norm = RMSNorm(width)
-        self.add_module('in', nn.Linear(width, multiplier * width))
+        self.in_ = nn.Linear(width, multiplier * width)
         self.out = nn.Linear(multiplier * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.get_submodule('in')(self.norm(x))
+        h = self.in_(self.norm(x))
         return x + self.out(F.gelu(h, approximate='tanh'))
 
 
 class Transformer(nn.Module):
     def __init__(self, width: int, text: int, config: Mapping[str, Any]):
         super().__init__()
-        self.add_module('self', Attention(width, width, config['head_width'], True))
+        self.self_ = Attention(width, width, config['head_width'], True)
         self.cross = Attention(width, text, config['head_width'], False)
         self.feed_forward = FeedForward(width, config['feed_forward'])
 
     def forward(
         self, x: Tensor, context: Tensor, context_mask: Tensor, self_mask: Tensor
     ) -> Tensor:
-        x = self.get_submodule('self')(x, None, self_mask)
+        x = self.self_(x, None, self_mask)
         return self.feed_forward(self.cross(x, context, context_mask))
 
 
@@ -112,13 +112,13 @@ class Condition(nn.Module):
         super().__init__()
         width, count = config['condition_width'], config['time_frequencies']
         self.frequency = 1000.0 * 10_000.0 ** -(torch.arange(count) / max(1, count - 1))
-        self.add_module('in', nn.Linear(config['num_tracks'] * 2 * count, width))
+        self.in_ = nn.Linear(config['num_tracks'] * 2 * count, width)
         self.out = nn.Linear(width, width)
 
     def forward(self, t: Tensor) -> Tensor:
         angle = t[..., None] * self.frequency.to(t.device)
         sinusoids = torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(1)
-        return F.silu(self.out(F.silu(self.get_submodule('in')(sinusoids))))
+        return F.silu(self.out(F.silu(self.in_(sinusoids))))
 
 
 class Context(nn.Module):
