@@ -1,6 +1,6 @@
 """Measures whether a composer obeys: tempo, key and chords of what it makes, told against free.
 
-  python -m launch.obey --checkpoint=DIR --out=DIR
+  python -m launch.obey --out=DIR
   python -m launch.obey --checkpoint=DIR --out=DIR --tempi=90,140 --keys="A minor,Eb major" \\
       --progressions="Am F C G;Dm A:2 Dm:2" --seeds=8 --control_guidance=2
 
@@ -17,7 +17,9 @@ from absl import flags
 from jen1composer.errors import BadInput, require
 from launch import command
 
-_CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Workdir of train_composer, or an export.')
+_CHECKPOINT = flags.DEFINE_string(
+    'checkpoint', None, "Workdir of train_composer, or an export; if not given, the package's."
+)
 _OUT = flags.DEFINE_string('out', None, 'Folder to write.')
 _TEMPI = flags.DEFINE_list('tempi', ['80', '100', '120', '140'], 'Beats a minute.')
 _KEYS = flags.DEFINE_list('keys', ['A minor', 'E minor', 'C major', 'F# minor'], 'Keys.')
@@ -75,5 +77,5 @@ def _tempo(value: str) -> float:
 
 
 if __name__ == '__main__':
-    flags.mark_flags_as_required(['checkpoint', 'out'])
+    flags.mark_flags_as_required(['out'])
     command.run(main)
