@@ -35,7 +35,8 @@ A product of float32 with its left side transposed (every matrix's weight gradie
 155 GFLOP/s, where one that is transposed in memory first runs at 197 to 212: not taken yet.
 
 The times are by the clock, so they want an idle machine: PyTorch's threads wait for each other,
-and on a busy one it loses most, up to 15 times its step. Processor time of one thread, medians of five
+and on a busy one it loses most, up to 15 times its step. Processor time of one thread, medians
+      of five
 steps with AdamW, taken twice on a busy machine:
 
     composer        ours 110, 119     eager 116, 133     compiled 115, 107
