@@ -36,8 +36,7 @@ A product of float32 with its left side transposed (every matrix's weight gradie
 
 The times are by the clock, so they want an idle machine: PyTorch's threads wait for each other,
 and on a busy one it loses most, up to 15 times its step. Processor time of one thread, medians
-      of five
-steps with AdamW, taken twice on a busy machine:
+of five steps with AdamW, taken twice on a busy machine:
 
     composer        ours 110, 119     eager 116, 133     compiled 115, 107
     autoencoder     ours 121, 134     eager 285, 231
