@@ -29,7 +29,7 @@ and left:
     real parts with all views in one array: 57.9 / 66.7, 64.0 / 66.6 (as above)
     one logarithm of a quotient for two: 59.0 / 63.1, 60.7 / 64.7
     transforms of 128 as products with the Fourier basis: 52.3 / 56.8; of 512 as well: 57.1 / 61.6
-    both gradients of a convolution, by its weights as a product of shifted copies: 149 to 195
+    both gradients of a convolution, by its weights as a product of shifted copies: 117 to 195
       GFLOP/s over five shapes and four ways, where the compiler's runs at 176 to 214
     the forward pass of a convolution so: 169 to 229, the compiler's 183 to 246
     alpha and sigma, or the corrupted latents, behind a barrier: 109 / 117 -> 107 / 118, 111 / 117
