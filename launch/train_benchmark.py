@@ -12,27 +12,40 @@ that of one round, ours over theirs, and told are the median and the extremes of
 (1) peak = the most operations a second that a float32 product of 2048 x 2048 came to, any round
 (2) MFU = operations of the model's gradient / (seconds of a step x peak)
 
-Tried, milliseconds of processor time on a busy machine of two cores (AMD EPYC of Zen 5), before and
-after; kept:
+Tried, on a busy machine of two cores (AMD EPYC of Zen 5) whose one core multiplies 238 GFLOP/s.
+Milliseconds of processor time, least / median; figures above that peak were errors of the clock and
+are left out. Single runs, so differences below a tenth say nothing. Kept:
 
-    Muon, stacks of one -> plain products, on Gram matrices    88 -> 45 composer   137 -> 50 codec
-    losses by real parts, view by view                         62 -> 50 to 54, of a step of 115
-    MDCT of frames as they lie                                 5.4 -> 4.8 each of four
+    Muon, stacks of one -> plain products on Gram matrices
+      an update of the composer      88 / 93 -> 45 / 46, of its step 169 / 197 -> 147 / 152
+      an update of the autoencoder 137 / 143 -> 50 / 51, of its step 219 / 229 -> 172 / 175
+    spectral losses and their gradient, by real parts and view by view
+      two runs: 61.8 / 66.1 -> 50.3 / 58.2 and 61.6 / 66.0 -> 54.1 / 59.5; of the whole step, timed
+      at another load (114 / 120 before, 120 to 130 / 121 to 134 after), no gain has been shown
+    MDCT of frames as they lie 5.4 / 5.6 -> 4.8 / 5.1, its inverse 5.1 / 5.4 -> 4.8 / 5.0
 
-and left, having brought nothing:
+and left:
 
-    the gradient of a convolution by its weights as a matrix product (of shifted copies, transposed
-      in memory or not): 150 to 193 GFLOP/s where the compiler's takes 176 to 214
-    the forward pass of a convolution so: 171 to 228 where it takes 183 to 246
-    alpha and sigma, or the corrupted latents, behind a barrier: 109.2, 107.4 and 110.5 a gradient
-    one logarithm of a quotient for two in the losses: 59 where two take 50
-    the short transforms as products with the Fourier basis: 52 for 50 of 128
-    flags that choose the product's library (YNNPACK, oneDNN): 217 to 255 GFLOP/s all of them
-    Muon's products in bfloat16: 450 to 500 GFLOP/s if summed in float32; not taken, since the Gram
-      form needs float32 and saves as much
+    real parts with all views in one array: 57.9 / 66.7, 64.0 / 66.6 (as above)
+    one logarithm of a quotient for two: 59.0 / 63.1, 60.7 / 64.7
+    transforms of 128 as products with the Fourier basis: 52.3 / 56.8; of 512 as well: 57.1 / 61.6
+    both gradients of a convolution, by its weights as a product of shifted copies: 117 to 195
+      GFLOP/s over five shapes and four ways, where the compiler's runs at 176 to 214
+    the forward pass of a convolution so: 169 to 229, the compiler's 183 to 246
+    alpha and sigma, or the corrupted latents, behind a barrier: 109 / 117 -> 107 / 118, 111 / 117
+    flags that choose the library of products (YNNPACK, oneDNN): 217 to 255, without 223 to 251
+    Muon's products of bfloat16 summed in float32: 261 to 499; the Gram form needs float32
+    not tried in a step: a float32 product with its left side transposed, as in the gradient of a
+      matrix by its weights, runs at 84 to 209, and transposed in memory first at 197 to 242
 
-A product of float32 with its left side transposed (every matrix's weight gradient) runs at 84 to
-155 GFLOP/s, where one that is transposed in memory first runs at 197 to 212: not taken yet.
+The times are by the clock, so they want an idle machine: PyTorch's threads wait for each other,
+and on a busy one it loses most, up to 15 times its step. Processor time of one thread, medians
+of five steps with AdamW, taken twice on a busy machine:
+
+    composer        ours 110, 119     eager 116, 133     compiled 115, 107
+    autoencoder     ours 121, 134     eager 285, 231
+
+so the autoencoder is well below .8 of eager PyTorch, and the demo's composer about level with both.
 """
 
 import dataclasses
