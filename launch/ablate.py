@@ -56,15 +56,12 @@ def main(argv: list[str]) -> None:
     if _DRY_RUN.value:
         return
     anchors = subject.anchors(cells[0].config)
-    found = [kept for cell in cells if (kept := ablation_grid.known(cell, workdir))]
-    left = [cell for cell in cells if ablation_grid.known(cell, workdir) is None]
     finish = functools.partial(
         ablation_work.finish, subject=subject, workdir=workdir, progress=command.progress
     )
-    for cell in command.progress(left, 'cells'):
-        found.append(ablation_grid.keep(cell, workdir, finish(cell)))
-        ablation_report.write(workdir, config.title, found, anchors)
-    report = ablation_report.write(workdir, config.title, found, anchors)
+    for found in ablation_grid.work(cells, workdir, finish, command.progress):
+        if found:
+            report = ablation_report.write(workdir, config.title, found, anchors)
     print(terminal(report.tables))
     written = {'page': str(workdir / 'index.html'), 'json': str(workdir / 'ablation.json')}
     print(json.dumps(written))

@@ -17,7 +17,7 @@ import hashlib
 import json
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from ml_collections import ConfigDict
@@ -135,9 +135,18 @@ def work(
     cells: Sequence[Cell],
     workdir: pathlib.Path,
     make: Callable[[Cell], Mapping[str, Any]],
-) -> list[dict[str, Any]]:
-    """What is found of all cells; `make` is asked for those that are not known."""
-    return [known(cell, workdir) or keep(cell, workdir, make(cell)) for cell in cells]
+    progress: Callable[[Sequence[Cell], str], Iterable[Cell]],
+) -> Iterator[list[dict[str, Any]]]:
+    """What is found so far: of the cells that are known, then with one more each time.
+
+    `make` is asked for those that are not known, under the eyes of `progress`.
+    """
+    found = [kept for cell in cells if (kept := known(cell, workdir))]
+    yield found
+    left = [cell for cell in cells if known(cell, workdir) is None]
+    for cell in progress(left, 'cells'):
+        found = [*found, keep(cell, workdir, make(cell))]
+        yield found
 
 
 def _path(cell: Cell, workdir: pathlib.Path) -> pathlib.Path:

@@ -159,19 +159,6 @@ def distance_interval(songs: Mapping[str, np.ndarray], reference: Moments) -> In
     return jackknife(list(np.arange(len(songs))), distance)
 
 
-def distance_difference(
-    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], reference: Moments
-) -> Interval:
-    """The distance of `first` minus that of `second`, of the same songs, and its interval.
-
-    Raises BadInput where they are not of the same songs, or as `distance_interval`.
-    """
-    differing = sorted(set(first) ^ set(second))
-    require(not differing, 'songs only on one side', differing, 'are none')
-    one, other = _distance_of(first, reference), _distance_of(second, reference)
-    return jackknife(list(np.arange(len(first))), lambda chosen: one(chosen) - other(chosen))
-
-
 def _distance_of(
     songs: Mapping[str, np.ndarray], reference: Moments
 ) -> Callable[[np.ndarray], float]:

@@ -15,8 +15,8 @@ distance falls with them, is another one on a draw, which holds about 63 % of th
 (6) interval = theta -+ t s, with Student's t of n - 1 degrees of freedom
 
 the jackknife: an interval for what n songs give on the average. All are approximate of few songs:
-of ten, a 95 % interval (3) of a mean holds it about 90 times in 100. Two systems are compared song
-by song (`paired_difference`), so that what is easy or hard about a song cancels.
+of ten, a 95 % interval (3) of a mean holds it about 90 times in 100. Of two systems it is the
+differences that are given, so that what is easy or hard about a song cancels.
 Source: Efron and Tibshirani 1993, chapters 8, 11 and 13.
 """
 
@@ -85,29 +85,6 @@ def jackknife(
     left = [statistic(np.concatenate(rows[:i] + rows[i + 1 :])) for i in range(len(rows))]
     half = student(level, len(rows) - 1) * np.sqrt((len(rows) - 1) * np.var(left))  # (5), (6)
     return Interval(theta, float(theta - half), float(theta + half))
-
-
-def paired_difference(
-    first: Mapping[str, ArrayLike],
-    second: Mapping[str, ArrayLike],
-    statistic: Statistic = np.mean,
-    **settings: Any,
-) -> Interval:
-    """The interval of `first` minus `second`, row by row of the same songs.
-
-    Args:
-      first, second: by song, a number or rows, as many in both.
-      statistic: of the differences.
-      settings: of `bootstrap`.
-
-    Raises:
-      BadInput: they are not of the same songs and shapes, or `bootstrap` refuses them.
-    """
-    one, other = _named(first), _named(second)
-    shapes = [{name: rows.shape for name, rows in named.items()} for named in (one, other)]
-    differing = sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:2]
-    require(not differing, 'paired difference: only on one side', differing, 'are the same rows')
-    return bootstrap({name: one[name] - other[name] for name in one}, statistic, **settings)
 
 
 def student(level: float, freedom: int) -> float:

@@ -1,6 +1,8 @@
 """Whether music does what it was asked: tempo, key and chords, heard by analysers of their own.
 
-None of them made a training label, those were written in scores or heard by `data_pipeline`:
+None of them made a training label: those were written in scores or, of songs without one, heard by
+`data_pipeline`. There keys are heard in the same way as in (2), and chords by the cosine of (3), so
+of a composer that was trained on such songs (1) and (4) are the independent witnesses:
 
 (1) tempo: `librosa.feature.tempo` of the mix. It follows b bpm if it is within TOLERANCE of b, 2 b
     or b / 2: up to the octave, in which tempo is a matter of taste.
