@@ -17,6 +17,7 @@ from data_pipeline.sources.midi import Part, Score, estimate_key
 from data_pipeline.sources.roles import assign_roles, instruments
 from data_pipeline.sources.source import RECIPE, Entry, Material, constants
 from data_pipeline.sources.wheels import Wheel, fetch, member
+from jen1composer import harmony
 from jen1composer.errors import BadInput
 from jen1composer.tracks import TRACKS
 
@@ -47,7 +48,7 @@ def render_settings(font: bytes) -> dict[str, object]:
     return {
         'recipe': RECIPE,
         'font_sha256': hashlib.sha256(font).hexdigest(),
-        **constants(midi, roles, render, loudness),
+        **constants(midi, roles, render, loudness, harmony),
     }
 
 

@@ -31,7 +31,7 @@ READ = tuple(source(folder='x') for source in (Stems, Slakh, Musdb, Moisesdb))
         'render.SEND_DB',
         'roles.LEAD_FAMILIES',
         'roles.BASS_PROGRAMS',
-        'midi.PROFILES',
+        'harmony.PROFILES',
         'loudness.K_STAGES',
     ],
 )
