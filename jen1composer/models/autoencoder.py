@@ -38,7 +38,7 @@ STEREO = 2
 POWER_FLOOR = 1e-9  # -90 dB of full scale, what silence is taken for
 QUIET = -5.0  # log of the gain that the untrained decoder starts with
 QUIET_TONE = -8.0  # and of each tone's level
-LEVEL_FLOOR = 1e-5  # of a tone, -100 dB of full scale
+LEVEL_FLOOR = 1e-3  # of a tone, -60 dB of full scale
 
 # A residual branch starts small: the blocks begin near the identity.
 small = nn.initializers.variance_scaling(0.1, 'fan_in', 'truncated_normal')
@@ -200,6 +200,9 @@ class Autoencoder(nn.Module):
         self.shape = dense(config.strides[0] * STEREO)
         if config.tones_per_octave:
             self.tone = dense(len(config.pitches.hz) * STEREO)
+            # Straight from levels to latents and back: what a line can do is learnt first.
+            self.tone_to_latent = dense(config.latent_channels)
+            self.tone_from_latent = dense(len(config.pitches.hz) * STEREO, (None, 'channel'))
 
     def __call__(self, waveform: jax.Array) -> jax.Array:
         return self.decode(self.encode(waveform))
@@ -213,16 +216,18 @@ class Autoencoder(nn.Module):
             )
         # [batch, frame, frequency, mid and side]
         coefficients = framing.mdct(rotate_stereo(waveform), self.config.strides[0])
+        heard = self._tone_features(waveform) if self.config.tones_per_octave else None
         h = self._features(coefficients)
         for level, blocks in enumerate(self.encoder_blocks):
             if level > 0:
                 h = _flat(framing.frames(h, self.config.strides[level]))
-            if self.config.tones_per_octave and level == len(self.config.strides) - 1:
-                h = jnp.concatenate([h, self._tone_features(waveform)], axis=-1)
+            if heard is not None and level == len(self.config.strides) - 1:
+                h = jnp.concatenate([h, heard], axis=-1)
             h = self.down[level](h)
             for block in blocks:
                 h = block(h)
-        return self.to_latent(self.encoder_norm(h))
+        latents = self.to_latent(self.encoder_norm(h))
+        return latents if heard is None else latents + self.tone_to_latent(heard)
 
     def decode(self, latents: jax.Array, start: jax.Array | None = None) -> jax.Array:
         """`[batch, frame, channel]` -> `[batch, frame x hop_samples, 2]`, float32.
@@ -230,33 +235,46 @@ class Autoencoder(nn.Module):
         `start` is the frame of the whole at which each example begins, [batch] int32, by default
         its first: tones go by the clock.
         """
+        return self.decode_with_levels(latents, start)[0]
+
+    def decode_with_levels(
+        self, latents: jax.Array, start: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """What `decode` returns, and the level of each tone in it, left and right.
+
+        The levels are `[batch, frame of the first level, pitch, 2]`, 0 or more; None without tones.
+        """
+        config = self.config
         h = self.from_latent(latents)
-        for level in reversed(range(len(self.config.strides))):
+        for level in reversed(range(len(config.strides))):
             for block in self.decoder_blocks[level]:
                 h = block(h)
             if level > 0:
                 wide = self.up[level - 1](h)
-                h = framing.overlap_add(
-                    wide.reshape(*h.shape[:2], 2 * self.config.strides[level], -1)
-                )
+                h = framing.overlap_add(wide.reshape(*h.shape[:2], 2 * config.strides[level], -1))
         h = self.decoder_norm(h)
         # [batch, frame, band or frequency, mid and side]
         gain = self.gain(h).reshape(*h.shape[:2], -1, STEREO) + QUIET
         shape = self.shape(h).reshape(*h.shape[:2], -1, STEREO)
-        log_gain = jnp.einsum('BFNC,NK->BFKC', gain, band_weights(self.config))
+        log_gain = jnp.einsum('BFNC,NK->BFKC', gain, band_weights(config))
         sound = rotate_stereo(framing.inverse_mdct(shape * jnp.exp(log_gain)))
-        if not self.config.tones_per_octave:
-            return sound
-        level = jnp.exp(self.tone(h).reshape(*h.shape[:2], -1, STEREO) + QUIET_TONE)
+        if not config.tones_per_octave:
+            return sound, None
+        repeats = config.hop_samples // config.strides[0]
+        log_levels = self.tone(h) + jnp.repeat(self.tone_from_latent(latents), repeats, axis=1)
+        levels = jnp.exp(log_levels.reshape(*h.shape[:2], -1, STEREO) + QUIET_TONE)
         begun = jnp.zeros(len(h), jnp.int32) if start is None else start
-        begun = begun * (self.config.hop_samples // self.config.strides[0])
-        return sound + tones.sound(level, self.config.pitches, self.config.strides[0], begun)
+        begun = begun * repeats
+        return sound + tones.sound(levels, config.pitches, config.strides[0], begun), levels
+
+    def tone_levels(self, waveform: jax.Array) -> jax.Array:
+        """What sounds at each pitch: `[batch, sample, 2]` -> `[batch, frame, pitch, 2]`."""
+        config = self.config
+        return tones.levels(waveform, config.pitches, config.hop_samples, config.tone_window)
 
     def _tone_features(self, waveform: jax.Array) -> jax.Array:
         """The levels of all pitches left and right, `[batch, frame, channel]`, of order one."""
-        config = self.config
-        level = tones.levels(waveform, config.pitches, config.hop_samples, config.tone_window)
-        return _flat(jnp.log(level + LEVEL_FLOOR) / 3 + 2.5)
+        return _flat((jnp.log(self.tone_levels(waveform) + LEVEL_FLOOR) + 5) / 1.5)
 
     def _features(self, coefficients: jax.Array) -> jax.Array:
         """What the first layer sees of `[batch, frame, frequency, 2]`: all of order one."""
