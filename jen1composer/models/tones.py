@@ -48,6 +48,10 @@ class Pitches:
         """f_k: float64 [pitch]."""
         return self.lowest_hz * 2 ** (np.arange(self.octaves * self.per_octave) / self.per_octave)
 
+    def bins(self, window: int) -> int:
+        """Of a spectrum of `window` samples, from 0 Hz on, those that a level is made of."""
+        return len(_weights(self, window))
+
 
 def levels(x: jax.Array, pitches: Pitches, stride: int, window: int) -> jax.Array:
     """Equation (2): `[batch, n x stride, channel] -> [batch, n, pitch, channel]`, 0 or more.
