@@ -298,6 +298,20 @@ def decode(
     return jnp.asarray(model.apply({'params': params}, latents, start, method=Autoencoder.decode))
 
 
+def decode_with_levels(
+    model: Autoencoder, params: Any, latents: jax.Array
+) -> tuple[jax.Array, jax.Array | None]:
+    """`Autoencoder.decode_with_levels` with the parameters `params`."""
+    found: Any = model.apply({'params': params}, latents, method=Autoencoder.decode_with_levels)
+    decoded, levels = found
+    return decoded, levels
+
+
+def tone_levels(model: Autoencoder, waveform: jax.Array) -> jax.Array:
+    """`Autoencoder.tone_levels`, which has no parameters."""
+    return jnp.asarray(model.apply({}, waveform, method=Autoencoder.tone_levels))
+
+
 def rotate_stereo(x: jax.Array) -> jax.Array:
     """Left and right to mid and side, `(l + r, l - r) / sqrt 2`; its own inverse."""
     left, right = x[..., 0], x[..., 1]

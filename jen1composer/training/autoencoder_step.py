@@ -22,7 +22,13 @@ import jax.numpy as jnp
 
 from jen1composer.diffusion.randomness import Draw, example_keys
 from jen1composer.errors import require
-from jen1composer.models.autoencoder import STEREO, Autoencoder, encode
+from jen1composer.models.autoencoder import (
+    STEREO,
+    Autoencoder,
+    decode_with_levels,
+    encode,
+    tone_levels,
+)
 from jen1composer.training.adversary import (
     AUTOENCODER,
     DISCRIMINATOR,
@@ -71,10 +77,10 @@ def make_loss(
         waveform, ours = batch['waveform'], autoencoder_of(params, adversary)
         latents = encode(model, ours, waveform)
         spoilt = spoil(latents, batch['index'], config, seed)
-        decoded, told = model.apply({'params': ours}, spoilt, method=Autoencoder.decode_with_levels)
+        decoded, told = decode_with_levels(model, ours, spoilt)
         loss, terms = reconstruction_loss(waveform, decoded, config.losses, step)
         if told is not None:
-            measured = model.apply({'params': ours}, waveform, method=Autoencoder.tone_levels)
+            measured = tone_levels(model, waveform)
             term = tone_distance(measured, told, config.losses.floor)
             loss, terms = loss + config.losses.tones * term, {**terms, 'tones': term}
         power = jnp.mean(jnp.square(latents))
