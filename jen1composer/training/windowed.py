@@ -65,10 +65,8 @@ def in_windows(
         if number < len(groups):
             parts = [x[:, of.start : of.start + length] for of in groups[number]]
             starts = np.repeat(np.array([of.start for of in groups[number]], np.int32), rows)
-            filled = (
-                _filled(array, num_devices * rows) for array in (np.concatenate(parts), starts)
-            )
-            running.append(network(*filled))
+            together = _filled(np.concatenate(parts), num_devices * rows)
+            running.append(network(together, _filled(starts, num_devices * rows)))
         if number > 0:  # What was begun before is fetched while the next is at work.
             y = np.asarray(running.popleft())
             if number == 1:
