@@ -47,6 +47,10 @@ def get_config(arg: str = '') -> ConfigDict:
     config.model.latent_channels = 64
     config.model.kernel = 3
     config.model.bands = 24
+    config.model.tones_per_octave = 24
+    config.model.tone_octaves = 8
+    config.model.tone_lowest_hz = 32.703  # C1
+    config.model.tone_window = 8192  # samples
 
     config.task = ConfigDict()
     config.task.masked_share = 0.05
@@ -54,12 +58,13 @@ def get_config(arg: str = '') -> ConfigDict:
     config.task.latent_penalty = 0.01
 
     config.losses = ConfigDict()
-    config.losses.sizes = (2048, 512, 128)
+    config.losses.sizes = (8192, 2048, 512, 128)
     config.losses.floor = 1e-3
     config.losses.log_mel = 1.0
     config.losses.log_magnitude = 0.3
     config.losses.level = 0.03
     config.losses.waveform = 0.0
+    config.losses.tones = 1.0
 
     config.optimizer = ConfigDict()
     config.optimizer.name = 'muon'
@@ -76,7 +81,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.sharding.mesh = ''  # 'data=2,fsdp=4'; '': as the strategy has it
 
     config.loop = common_loop()
-    config.loop.total_steps = 3600
+    config.loop.total_steps = 6000
     config.loop.log_every = 50
     config.loop.evaluate_every = 600
     config.loop.save_every_s = 120.0
@@ -85,7 +90,7 @@ def get_config(arg: str = '') -> ConfigDict:
     # Songs that the whitening is fitted on, whole, and evenly spaced where there are more; latent
     # channels it leaves, those of largest variance; crops that the held-out report is about.
     config.whitening_songs = 1000
-    config.whitening_channels = 32
+    config.whitening_channels = 48
     config.heldout = ConfigDict()
     config.heldout.seconds = 4.0
     config.heldout.crops = 32  # of each split

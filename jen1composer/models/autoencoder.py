@@ -8,6 +8,9 @@
    matrix. The decoder mirrors them.
 4. The decoder ends in a gain and a shape, as in speech codecs: coefficient = exp(gain of its band,
    interpolated) x shape. The network need not produce the five decades itself.
+5. With `tones_per_octave`, the level of each pitch (`models.tones`) is shown to the encoder's last
+   level beside (3), and the decoder ends in a level for each as well, exp(what it says), which
+   sounds by the clock and is added to (4). Latents then say which notes sound, not their phase.
 
 Masking and noise on the latents, which make the decoder tolerant, are the training step's.
 
@@ -27,13 +30,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jen1composer.errors import BadInput, require
-from jen1composer.models import framing
+from jen1composer.models import framing, tones
 from jen1composer.models.layers import ANYWHERE, Conv, Dense, Placement, RMSNorm
 from jen1composer.tracks import SAMPLE_RATE
 
 STEREO = 2
 POWER_FLOOR = 1e-9  # -90 dB of full scale, what silence is taken for
 QUIET = -5.0  # log of the gain that the untrained decoder starts with
+QUIET_TONE = -8.0  # and of each tone's level
+LEVEL_FLOOR = 1e-3  # of a tone, -60 dB of full scale
 
 # A residual branch starts small: the blocks begin near the identity.
 small = nn.initializers.variance_scaling(0.1, 'fan_in', 'truncated_normal')
@@ -56,6 +61,12 @@ class AutoencoderConfig:
     band_corner_hz: float = 300.0
     knee: float = 1e-3  # coefficient where arcsinh turns from linear to logarithmic
 
+    # pitches that sound by the clock
+    tones_per_octave: int = 0  # 0: none
+    tone_octaves: int = 8
+    tone_lowest_hz: float = 32.703  # C1
+    tone_window: int = 8192  # samples that a level is measured in, at most
+
     def __post_init__(self) -> None:
         columns = (self.strides, self.channels, self.encoder_blocks, self.decoder_blocks)
         if len({len(column) for column in columns}) != 1 or not self.strides:
@@ -77,6 +88,19 @@ class AutoencoderConfig:
         )
         require(self.bands >= 2, 'model.bands', self.bands, 'is 2 or more')
         require(self.knee > 0, 'model.knee', self.knee, 'is more than 0')
+        require(
+            self.tones_per_octave >= 0,
+            'model.tones_per_octave',
+            self.tones_per_octave,
+            'is 0 or more',
+        )
+        if self.tones_per_octave:
+            highest = self.tone_lowest_hz * 2.0**self.tone_octaves
+            heard = 0 < self.tone_lowest_hz < highest <= SAMPLE_RATE / 2
+            pair = (self.tone_lowest_hz, self.tone_octaves)
+            allowed = f'are octaves of up to {SAMPLE_RATE // 2} Hz'
+            require(heard, 'model.tone_lowest_hz and tone_octaves', pair, allowed)
+            require(self.tone_window >= 16, 'model.tone_window', self.tone_window, 'is 16 or more')
         if self.kernel % 2 == 0:
             raise BadInput(f'model.kernel: {self.kernel}; allowed are odd widths')
         if not band_weights(self).any(axis=1).all():
@@ -91,13 +115,26 @@ class AutoencoderConfig:
         return math.prod(self.strides)
 
     @property
+    def pitches(self) -> tones.Pitches:
+        """Of the tones, where there are any."""
+        return tones.Pitches(
+            lowest_hz=self.tone_lowest_hz,
+            per_octave=self.tones_per_octave,
+            octaves=self.tone_octaves,
+        )
+
+    @property
     def encoder_reach(self) -> int:
         """Frames of sound on each side of its own that a latent frame depends on at most."""
         first = last = 0  # the span at each level, from the latents down to samples
         for stride, blocks in reversed(list(zip(self.strides, self.encoder_blocks, strict=True))):
             first, last = first - blocks * (self.kernel // 2), last + blocks * (self.kernel // 2)
             first, last = first * stride - stride // 2, (last + 2) * stride - stride // 2 - 1
-        return max(-(first // self.hop_samples), last // self.hop_samples)
+        by_tones = 0
+        if self.tones_per_octave:
+            beside = tones.strides_beside(self.hop_samples, self.tone_window)
+            by_tones = beside + self.encoder_blocks[-1] * (self.kernel // 2)
+        return max(-(first // self.hop_samples), last // self.hop_samples, by_tones)
 
     @property
     def decoder_reach(self) -> int:
@@ -161,6 +198,11 @@ class Autoencoder(nn.Module):
         self.from_latent = dense(config.channels[-1], (None, 'channel'))
         self.gain = dense(config.bands * STEREO)
         self.shape = dense(config.strides[0] * STEREO)
+        if config.tones_per_octave:
+            self.tone = dense(len(config.pitches.hz) * STEREO)
+            # Straight from levels to latents and back: what a line can do is learnt first.
+            self.tone_to_latent = dense(config.latent_channels)
+            self.tone_from_latent = dense(len(config.pitches.hz) * STEREO, (None, 'channel'))
 
     def __call__(self, waveform: jax.Array) -> jax.Array:
         return self.decode(self.encode(waveform))
@@ -174,32 +216,65 @@ class Autoencoder(nn.Module):
             )
         # [batch, frame, frequency, mid and side]
         coefficients = framing.mdct(rotate_stereo(waveform), self.config.strides[0])
+        heard = self._tone_features(waveform) if self.config.tones_per_octave else None
         h = self._features(coefficients)
         for level, blocks in enumerate(self.encoder_blocks):
             if level > 0:
                 h = _flat(framing.frames(h, self.config.strides[level]))
+            if heard is not None and level == len(self.config.strides) - 1:
+                h = jnp.concatenate([h, heard], axis=-1)
             h = self.down[level](h)
             for block in blocks:
                 h = block(h)
-        return self.to_latent(self.encoder_norm(h))
+        latents = self.to_latent(self.encoder_norm(h))
+        return latents if heard is None else latents + self.tone_to_latent(heard)
 
-    def decode(self, latents: jax.Array) -> jax.Array:
-        """`[batch, frame, channel]` -> `[batch, frame x hop_samples, 2]`, float32."""
+    def decode(self, latents: jax.Array, start: jax.Array | None = None) -> jax.Array:
+        """`[batch, frame, channel]` -> `[batch, frame x hop_samples, 2]`, float32.
+
+        `start` is the frame of the whole at which each example begins, [batch] int32, by default
+        its first: tones go by the clock.
+        """
+        return self.decode_with_levels(latents, start)[0]
+
+    def decode_with_levels(
+        self, latents: jax.Array, start: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """What `decode` returns, and the level of each tone in it, left and right.
+
+        The levels are `[batch, frame of the first level, pitch, 2]`, 0 or more; None without tones.
+        """
+        config = self.config
         h = self.from_latent(latents)
-        for level in reversed(range(len(self.config.strides))):
+        for level in reversed(range(len(config.strides))):
             for block in self.decoder_blocks[level]:
                 h = block(h)
             if level > 0:
                 wide = self.up[level - 1](h)
-                h = framing.overlap_add(
-                    wide.reshape(*h.shape[:2], 2 * self.config.strides[level], -1)
-                )
+                h = framing.overlap_add(wide.reshape(*h.shape[:2], 2 * config.strides[level], -1))
         h = self.decoder_norm(h)
         # [batch, frame, band or frequency, mid and side]
         gain = self.gain(h).reshape(*h.shape[:2], -1, STEREO) + QUIET
         shape = self.shape(h).reshape(*h.shape[:2], -1, STEREO)
-        log_gain = jnp.einsum('BFNC,NK->BFKC', gain, band_weights(self.config))
-        return rotate_stereo(framing.inverse_mdct(shape * jnp.exp(log_gain)))
+        log_gain = jnp.einsum('BFNC,NK->BFKC', gain, band_weights(config))
+        sound = rotate_stereo(framing.inverse_mdct(shape * jnp.exp(log_gain)))
+        if not config.tones_per_octave:
+            return sound, None
+        repeats = config.hop_samples // config.strides[0]
+        log_levels = self.tone(h) + jnp.repeat(self.tone_from_latent(latents), repeats, axis=1)
+        levels = jnp.exp(log_levels.reshape(*h.shape[:2], -1, STEREO) + QUIET_TONE)
+        begun = jnp.zeros(len(h), jnp.int32) if start is None else start
+        begun = begun * repeats
+        return sound + tones.sound(levels, config.pitches, config.strides[0], begun), levels
+
+    def tone_levels(self, waveform: jax.Array) -> jax.Array:
+        """What sounds at each pitch: `[batch, sample, 2]` -> `[batch, frame, pitch, 2]`."""
+        config = self.config
+        return tones.levels(waveform, config.pitches, config.hop_samples, config.tone_window)
+
+    def _tone_features(self, waveform: jax.Array) -> jax.Array:
+        """The levels of all pitches left and right, `[batch, frame, channel]`, of order one."""
+        return _flat((jnp.log(self.tone_levels(waveform) + LEVEL_FLOOR) + 5) / 1.5)
 
     def _features(self, coefficients: jax.Array) -> jax.Array:
         """What the first layer sees of `[batch, frame, frequency, 2]`: all of order one."""
@@ -216,9 +291,25 @@ def encode(model: Autoencoder, params: Any, waveform: jax.Array) -> jax.Array:
     return jnp.asarray(model.apply({'params': params}, waveform, method=Autoencoder.encode))
 
 
-def decode(model: Autoencoder, params: Any, latents: jax.Array) -> jax.Array:
+def decode(
+    model: Autoencoder, params: Any, latents: jax.Array, start: jax.Array | None = None
+) -> jax.Array:
     """`Autoencoder.decode` with the parameters `params`."""
-    return jnp.asarray(model.apply({'params': params}, latents, method=Autoencoder.decode))
+    return jnp.asarray(model.apply({'params': params}, latents, start, method=Autoencoder.decode))
+
+
+def decode_with_levels(
+    model: Autoencoder, params: Any, latents: jax.Array
+) -> tuple[jax.Array, jax.Array | None]:
+    """`Autoencoder.decode_with_levels` with the parameters `params`."""
+    found: Any = model.apply({'params': params}, latents, method=Autoencoder.decode_with_levels)
+    decoded, levels = found
+    return decoded, levels
+
+
+def tone_levels(model: Autoencoder, waveform: jax.Array) -> jax.Array:
+    """`Autoencoder.tone_levels`, which has no parameters."""
+    return jnp.asarray(model.apply({}, waveform, method=Autoencoder.tone_levels))
 
 
 def rotate_stereo(x: jax.Array) -> jax.Array:

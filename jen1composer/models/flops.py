@@ -220,7 +220,11 @@ def autoencoder_forward(config: AutoencoderConfig, *, batch: int, frames: int) -
         block = product(positions, width, width, config.kernel) + product(positions, width, width)
         encode += config.encoder_blocks[i] * block
         decode += config.decoder_blocks[i] * block
-    return {'encode': encode, 'decode': decode}
+    tones = _tones(config, batch, frames)
+    return {
+        'encode': encode + tones.measured + tones.shown,
+        'decode': decode + tones.said + tones.sounded,
+    }
 
 
 def autoencoder_gradient(config: AutoencoderConfig, *, batch: int, frames: int) -> int:
@@ -230,9 +234,37 @@ def autoencoder_gradient(config: AutoencoderConfig, *, batch: int, frames: int) 
     """
     fixed, learned = _outermost(config, batch, frames)
     forward = sum(autoencoder_forward(config, batch=batch, frames=frames).values())
-    return (
-        3 * forward - learned - (2 + 1) * fixed
-    )  # none of the encoder's two, one of the decoder's
+    # Of fixed matrices none of the encoder's two are needed, one of the decoder's.
+    ends = 3 * forward - learned - (2 + 1) * fixed
+    tones = _tones(config, batch, frames)
+    return ends - 2 * tones.measured - tones.shown - tones.sounded
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tones:
+    """Operations of an autoencoder's pitches; the first and the last by fixed matrices."""
+
+    measured: int = 0
+    shown: int = 0  # to the encoder's last level, and straight to the latents
+    said: int = 0  # by the decoder's last layer, and straight by the latents
+    sounded: int = 0
+
+
+def _tones(config: AutoencoderConfig, batch: int, frames: int) -> Tones:
+    if not config.tones_per_octave:
+        return Tones()
+    pitches, stride = config.pitches, config.strides[0]
+    number, bins = len(pitches.hz), pitches.bins(config.tone_window)
+    slow = batch * frames
+    fast = slow * config.hop_samples // stride
+    width = config.channels[-1] + config.latent_channels
+    return Tones(
+        measured=product(slow * STEREO, bins, number),
+        shown=product(slow, STEREO * number, width),
+        said=product(fast, config.channels[0], STEREO * number)
+        + product(slow, config.latent_channels, STEREO * number),
+        sounded=product(fast * STEREO, 2 * number, 2 * stride),
+    )
 
 
 def _outermost(config: AutoencoderConfig, batch: int, frames: int) -> tuple[int, int]:

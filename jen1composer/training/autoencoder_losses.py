@@ -8,6 +8,8 @@ of bins; e the floor, the magnitude below which all counts as silence.
 (2) log magnitude    mean |log(|X|^2 + e^2) - log(|Y|^2 + e^2)| / 2
 (3) level            mean |log(mean x^2 + e^2) - log(mean y^2 + e^2)| / 2,  a mean for each example
 (4) waveform         mean |x - y| / (mean |x| + e)
+(5) tones            mean |log(a + e) - log(A + e)|,  a the level of each pitch in x and A what the
+                     decoder's oscillators were told, its mean over the latent frame
 
 (1) and (2) are averaged over the sizes (a long window resolves pitch, a short one onsets) and over
 four views, which (3) has as well: left and right, and mid = (left + right) / sqrt 2 and side =
@@ -19,6 +21,9 @@ number, whose mean over the steps is the same.
 (1) weighs bands as an ear does, (2) asks for single partials. Both leave the whole too quiet: what
 is hard to guess is best guessed at its median, and the peaks, which make the power, are far above
 it. (3) asks for that power. (4) alone knows the phase, which the latents can carry in the bass.
+
+(5) teaches which notes sound directly: through the sound, by (1) and (2), the oscillators
+(`models.tones`) learn it only once the rest of the decoder leaves room for them.
 
 The floor stands inside each logarithm, so that silence has a finite gradient.
 """
@@ -49,13 +54,14 @@ class AutoencoderLossConfig:
     log_magnitude: float = 0.3
     level: float = 0.0
     waveform: float = 0.1
+    tones: float = 0.0  # for an autoencoder that has them
 
     def __post_init__(self) -> None:
         whole = all(isinstance(n, int) and n >= 16 and n % 16 == 0 for n in self.sizes)
         allowed = 'are one or more whole numbers, multiples of 16'
         require(len(self.sizes) > 0 and whole, 'losses.sizes', self.sizes, allowed)
         require(0 < self.floor < math.inf, 'losses.floor', self.floor, 'is more than 0')
-        for name in ('log_mel', 'log_magnitude', 'level', 'waveform'):
+        for name in ('log_mel', 'log_magnitude', 'level', 'waveform', 'tones'):
             value = getattr(self, name)
             require(0 <= value < math.inf, f'losses.{name}', value, 'is 0 or more')
 
@@ -63,7 +69,7 @@ class AutoencoderLossConfig:
 def reconstruction_loss(
     original: jax.Array, decoded: jax.Array, config: AutoencoderLossConfig, step: jax.Array
 ) -> tuple[jax.Array, Mapping[str, jax.Array]]:
-    """The weighted sum of (1) to (4), and each of them unweighted by name.
+    """The weighted sum of (1) to (4), and each of them unweighted by name; (5) is `tone_distance`.
 
     Args:
         original: `[batch, sample, 2]`, left and right.
@@ -86,6 +92,13 @@ def reconstruction_loss(
     terms['waveform'] = jnp.mean(jnp.abs(original - decoded)) / loudness
     loss = sum((getattr(config, name) * term for name, term in terms.items()), start=jnp.zeros(()))
     return loss, terms
+
+
+def tone_distance(measured: jax.Array, told: jax.Array, floor: float) -> jax.Array:
+    """Equation (5): `[batch, frame, pitch, 2]` and `[batch, several frames in one, pitch, 2]`."""
+    batch, frames, *rest = measured.shape
+    told = told.reshape(batch, frames, -1, *rest).mean(axis=2)
+    return jnp.mean(jnp.abs(jnp.log(measured + floor) - jnp.log(told + floor)))
 
 
 def _spectral_terms(

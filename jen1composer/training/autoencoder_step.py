@@ -22,14 +22,24 @@ import jax.numpy as jnp
 
 from jen1composer.diffusion.randomness import Draw, example_keys
 from jen1composer.errors import require
-from jen1composer.models.autoencoder import STEREO, Autoencoder, decode, encode
+from jen1composer.models.autoencoder import (
+    STEREO,
+    Autoencoder,
+    decode_with_levels,
+    encode,
+    tone_levels,
+)
 from jen1composer.training.adversary import (
     AUTOENCODER,
     DISCRIMINATOR,
     Adversary,
     adversarial_loss,
 )
-from jen1composer.training.autoencoder_losses import AutoencoderLossConfig, reconstruction_loss
+from jen1composer.training.autoencoder_losses import (
+    AutoencoderLossConfig,
+    reconstruction_loss,
+    tone_distance,
+)
 from jen1composer.training.step import LossFn
 
 
@@ -67,8 +77,12 @@ def make_loss(
         waveform, ours = batch['waveform'], autoencoder_of(params, adversary)
         latents = encode(model, ours, waveform)
         spoilt = spoil(latents, batch['index'], config, seed)
-        decoded = decode(model, ours, spoilt)
+        decoded, told = decode_with_levels(model, ours, spoilt)
         loss, terms = reconstruction_loss(waveform, decoded, config.losses, step)
+        if told is not None:
+            measured = tone_levels(model, waveform)
+            term = tone_distance(measured, told, config.losses.floor)
+            loss, terms = loss + config.losses.tones * term, {**terms, 'tones': term}
         power = jnp.mean(jnp.square(latents))
         loss, terms = loss + config.latent_penalty * power, {**terms, 'latent_power': power}
         if adversary is None:

@@ -125,7 +125,10 @@ class Codec:
     def _encode_window(self) -> Network:
         model = Autoencoder(self.config)
 
-        def window(params: PyTree, whitening: Whitening, x: jax.Array) -> jax.Array:
+        def window(
+            params: PyTree, whitening: Whitening, x: jax.Array, start: jax.Array
+        ) -> jax.Array:
+            del start
             return whitening.apply(encode(model, params, x.reshape(len(x), -1, STEREO)))
 
         return self._placed(window)
@@ -134,8 +137,10 @@ class Codec:
     def _decode_window(self) -> Network:
         model = Autoencoder(self.config)
 
-        def window(params: PyTree, whitening: Whitening, z: jax.Array) -> jax.Array:
-            return decode(model, params, whitening.invert(z)).reshape(*z.shape[:2], -1)
+        def window(
+            params: PyTree, whitening: Whitening, z: jax.Array, start: jax.Array
+        ) -> jax.Array:
+            return decode(model, params, whitening.invert(z), start).reshape(*z.shape[:2], -1)
 
         return self._placed(window)
 
@@ -143,7 +148,8 @@ class Codec:
         """`window` of this codec, compiled: rows are split over the devices, weights are on all."""
         everywhere = NamedSharding(self._mesh, PartitionSpec())
         rows = NamedSharding(self._mesh, PartitionSpec('data'))
-        compiled = jax.jit(window, in_shardings=(everywhere, everywhere, rows), out_shardings=rows)
+        shardings = (everywhere, everywhere, rows, rows)
+        compiled = jax.jit(window, in_shardings=shardings, out_shardings=rows)
         weights = jax.device_put((self.params, self.whitening), everywhere)
         return functools.partial(compiled, *weights)
 

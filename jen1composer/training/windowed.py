@@ -17,7 +17,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-Network = Callable[[np.ndarray], jax.Array]  # [row, frame, width] -> [row, frame, another width]
+# [row, frame, width], the frame of the whole at which each row begins [row] int32
+# -> [row, frame, another width]
+Network = Callable[[np.ndarray, np.ndarray], jax.Array]
 
 
 class Window(NamedTuple):
@@ -53,7 +55,8 @@ def in_windows(
     """
     rows, num_frames, _ = x.shape
     if num_frames <= length:
-        return np.asarray(network(_filled(x, -(-rows // num_devices) * num_devices)))[:rows]
+        filled = _filled(x, -(-rows // num_devices) * num_devices)
+        return np.asarray(network(filled, np.zeros(len(filled), np.int32)))[:rows]
     places = windows(num_frames, length, reach)
     groups = [places[k : k + num_devices] for k in range(0, len(places), num_devices)]
     running: deque[jax.Array] = deque()
@@ -61,7 +64,9 @@ def in_windows(
     for number in range(len(groups) + 1):
         if number < len(groups):
             parts = [x[:, of.start : of.start + length] for of in groups[number]]
-            running.append(network(_filled(np.concatenate(parts), num_devices * rows)))
+            starts = np.repeat(np.array([of.start for of in groups[number]], np.int32), rows)
+            together = _filled(np.concatenate(parts), num_devices * rows)
+            running.append(network(together, _filled(starts, num_devices * rows)))
         if number > 0:  # What was begun before is fetched while the next is at work.
             y = np.asarray(running.popleft())
             if number == 1:
@@ -74,4 +79,4 @@ def in_windows(
 
 def _filled(x: np.ndarray, rows: int) -> np.ndarray:
     """`x` with rows of zeros up to `rows`."""
-    return np.pad(x, ((0, rows - len(x)), (0, 0), (0, 0))) if len(x) < rows else x
+    return np.pad(x, ((0, rows - len(x)), *((0, 0),) * (x.ndim - 1))) if len(x) < rows else x

@@ -1,5 +1,6 @@
 """A codec that runs in milliseconds: three levels, one of them odd, and random weights."""
 
+import dataclasses
 import functools
 
 import flax.linen as nn
@@ -19,6 +20,11 @@ TINY = AutoencoderConfig(
     latent_channels=5,
     bands=3,
     band_corner_hz=5000.0,
+)
+
+# Whose decoder has oscillators, which go by the clock.
+TONAL = dataclasses.replace(
+    TINY, tones_per_octave=3, tone_octaves=2, tone_lowest_hz=2000.0, tone_window=500
 )
 
 # Of one level, for what must compile in a second.
@@ -44,6 +50,7 @@ def sound(*shape: int, seed: int = 0) -> np.ndarray:
     return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
 
 
-def codec() -> Codec:
-    latents = np.random.default_rng(1).standard_normal((100, TINY.latent_channels))
-    return Codec(config=TINY, params=params(), whitening=fit(LatentStatistics.of(latents)))
+def codec(config: AutoencoderConfig = TINY) -> Codec:
+    latents = np.random.default_rng(1).standard_normal((100, config.latent_channels))
+    whitening = fit(LatentStatistics.of(latents))
+    return Codec(config=config, params=params(config), whitening=whitening)

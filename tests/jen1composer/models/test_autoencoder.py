@@ -20,7 +20,7 @@ from jen1composer.models.autoencoder import (
     rotate_stereo,
 )
 from jen1composer.training.state import parameter_count
-from tests.jen1composer.tiny_codec import TINY, params, sound
+from tests.jen1composer.tiny_codec import TINY, TONAL, params, sound
 
 DEEP = dataclasses.replace(TINY, encoder_blocks=(2, 1, 3), decoder_blocks=(3, 2, 2), kernel=5)
 FRAMES, MIDDLE = 41, 20
@@ -40,7 +40,7 @@ def test_sound_that_is_no_whole_number_of_hops_is_refused():
         encode(Autoencoder(TINY), params(), jnp.zeros((1, 73, 2)))
 
 
-@pytest.mark.parametrize('config', [TINY, DEEP], ids=['tiny', 'deep'])
+@pytest.mark.parametrize('config', [TINY, DEEP, TONAL], ids=['tiny', 'deep', 'tonal'])
 def test_the_encoder_reaches_as_far_as_it_says_and_no_further(config):
     hop = config.hop_samples
     x = jnp.asarray(sound(1, FRAMES * hop, 2))
@@ -50,7 +50,7 @@ def test_the_encoder_reaches_as_far_as_it_says_and_no_further(config):
     check_reach(np.abs(change).max(axis=(0, 2)), config.encoder_reach)
 
 
-@pytest.mark.parametrize('config', [TINY, DEEP], ids=['tiny', 'deep'])
+@pytest.mark.parametrize('config', [TINY, DEEP, TONAL], ids=['tiny', 'deep', 'tonal'])
 def test_the_decoder_reaches_as_far_as_it_says_and_no_further(config):
     z = jnp.asarray(sound(1, FRAMES, config.latent_channels))
     frame = jnp.zeros_like(z).at[:, MIDDLE].set(1)
@@ -84,8 +84,9 @@ def test_the_configs_are_of_the_shape_they_promise(config_file):
         assert f'{parameter_count(nn.unbox(weights)):,}' in config_file.__doc__
 
 
-def test_every_weight_names_its_axes():
-    boxed = jax.eval_shape(Autoencoder(TINY).init, jax.random.key(0), jnp.zeros((1, 72, 2)))
+@pytest.mark.parametrize('config', [TINY, TONAL], ids=['tiny', 'tonal'])
+def test_every_weight_names_its_axes(config):
+    boxed = jax.eval_shape(Autoencoder(config).init, jax.random.key(0), jnp.zeros((1, 72, 2)))
     leaves = jax.tree.leaves(boxed, is_leaf=lambda leaf: hasattr(leaf, 'names'))
     assert leaves
     for leaf in leaves:
@@ -110,6 +111,12 @@ def test_a_flat_gain_is_flat_over_all_frequencies():
         ({'strides': (0, 3, 2)}, 'model.strides: .* whole numbers of 1 or more'),
         ({'latent_channels': 0}, 'model.latent_channels: 0; allowed is 1 or more'),
         ({'bands': 1}, 'model.bands: 1; allowed is 2 or more'),
+        ({'tones_per_octave': -1}, 'model.tones_per_octave: -1; allowed is 0 or more'),
+        (
+            {'tones_per_octave': 1, 'tone_lowest_hz': 440.0, 'tone_octaves': 7},
+            r'tone_octaves: \(440.0, 7\); allowed are octaves of up to 24000 Hz',
+        ),
+        ({'tones_per_octave': 1, 'tone_window': 9}, 'model.tone_window: 9; allowed'),
         ({'bands': 12, 'band_corner_hz': 300.0}, 'take fewer bands'),
     ],
 )

@@ -150,8 +150,11 @@ def test_what_is_computed_again_costs_more():
     assert 0.5 * once < costs[1] - costs[0] < once
 
 
-def test_the_autoencoder_is_counted_to_the_last_product():
+@pytest.mark.parametrize('tones_per_octave', [0, 3])
+def test_the_autoencoder_is_counted_to_the_last_product(tones_per_octave):
     config = AutoencoderConfig(
+        tones_per_octave=tones_per_octave,
+        tone_window=500,
         strides=(8, 3, 2),
         channels=(10, 12, 14),
         encoder_blocks=(1, 0, 2),
@@ -172,8 +175,10 @@ def test_the_autoencoder_is_counted_to_the_last_product():
         )
 
 
-def test_training_the_autoencoder_is_within_a_twentieth_of_what_xla_counts():
+@pytest.mark.parametrize('tones_per_octave', [0, 24])
+def test_training_the_autoencoder_is_within_a_twentieth_of_what_xla_counts(tones_per_octave):
     config = AutoencoderConfig(
+        tones_per_octave=tones_per_octave,
         strides=(480, 4),
         channels=(192, 256),
         encoder_blocks=(1, 1),

@@ -14,6 +14,7 @@ from jen1composer.training.autoencoder_losses import (
     mel_bands,
     power,
     reconstruction_loss,
+    tone_distance,
     views,
 )
 from tests.jen1composer.tiny_codec import sound
@@ -98,3 +99,11 @@ def test_the_sizes_in_turn_are_on_average_all_at_once():
 
 def test_a_band_is_a_weighted_mean_of_bins():
     np.testing.assert_allclose(mel_bands(256).sum(0), 1, rtol=1e-6)
+
+
+def test_the_distance_of_tones_is_that_of_log_levels_and_takes_the_mean_within_a_latent_frame():
+    measured = jnp.full((2, 3, 5, 2), 0.2)
+    told = jnp.tile(jnp.array([0.1, 0.3])[:, None, None], (2, 3, 5, 2))  # mean .2 within a frame
+    np.testing.assert_allclose(tone_distance(measured, told, 1e-3), 0, atol=1e-6)
+    np.testing.assert_allclose(tone_distance(measured, 2 * told, 1e-6), np.log(2), rtol=1e-4)
+    assert np.isfinite(jax.grad(lambda x: tone_distance(measured, x, 1e-3))(0 * told)).all()

@@ -1,5 +1,6 @@
 """The autoencoder's training: spoiling is keyed by example, and a few steps lower the loss."""
 
+import functools
 import math
 
 import jax
@@ -15,9 +16,9 @@ from jen1composer.training.autoencoder_step import AutoencoderTaskConfig, make_l
 from jen1composer.training.optimizer import OptimizerConfig, make_optimizer
 from jen1composer.training.state import initial_state
 from jen1composer.training.step import make_train_step
-from tests.jen1composer.tiny_codec import TINY, params, sound
+from tests.jen1composer.tiny_codec import TINY, TONAL, params, sound
 
-TASK = AutoencoderTaskConfig(losses=AutoencoderLossConfig(sizes=(128, 64)))
+TASK = AutoencoderTaskConfig(losses=AutoencoderLossConfig(sizes=(128, 64), tones=1.0))
 
 
 def test_an_example_is_spoilt_alike_in_any_batch():
@@ -64,7 +65,8 @@ def test_values_that_make_no_sense_are_refused(config, field, value):
         config(**{field: value})
 
 
-def test_training_on_one_batch_lowers_the_loss():
+@pytest.mark.parametrize('config', [TINY, TONAL], ids=['tiny', 'tonal'])
+def test_training_on_one_batch_lowers_the_loss(config):
     batch = {
         'waveform': jnp.asarray(sound(2, 20 * TINY.hop_samples, 2)),
         'index': jnp.arange(2, dtype=jnp.uint32),
@@ -72,11 +74,12 @@ def test_training_on_one_batch_lowers_the_loss():
     optimizer = make_optimizer(
         OptimizerConfig(peak_learning_rate=1e-2, total_steps=40, warmup_steps=2)
     )
-    state = initial_state(params, optimizer)
-    step = jax.jit(make_train_step(make_loss(Autoencoder(TINY), TASK, 0), optimizer, 0.9))
+    state = initial_state(functools.partial(params, config), optimizer)
+    step = jax.jit(make_train_step(make_loss(Autoencoder(config), TASK, 0), optimizer, 0.9))
     losses = []
     for _ in range(40):
         state, metrics = step(state, batch)
         losses.append(float(metrics['loss']))
     assert losses[-1] < 0.7 * losses[0]
+    assert ('tones' in metrics) == (config is TONAL)
     assert np.isfinite(losses).all()

@@ -13,7 +13,7 @@ from jen1composer.models.autoencoder import Autoencoder, decode, encode
 from jen1composer.training import codec as codec_module
 from jen1composer.training.codec import Codec
 from jen1composer.training.windowed import windows
-from tests.jen1composer.tiny_codec import TINY, codec, sound
+from tests.jen1composer.tiny_codec import TINY, TONAL, codec, sound
 
 HOP = TINY.hop_samples
 
@@ -23,13 +23,14 @@ def fitted_on(songs, keep=0) -> Codec:
     return plain.whitened(plain.statistics(songs), keep)
 
 
+@pytest.mark.parametrize('config', [TINY, TONAL], ids=['tiny', 'tonal'])
 @pytest.mark.parametrize('frames', [1, 32, 33, 63, 100])
-def test_windows_equal_the_whole(monkeypatch, frames):
-    tiny = codec()
+def test_windows_equal_the_whole(monkeypatch, frames, config):
+    tiny = codec(config)
     monkeypatch.setattr(codec_module, 'WINDOW_FRAMES', 32)
     x = sound(1, 2, frames * HOP, 2)
     white = tiny.encode(x)
-    model = Autoencoder(TINY)
+    model = Autoencoder(config)
     latents = jax.jit(encode, static_argnums=0)(model, tiny.params, x[0])
     np.testing.assert_allclose(white[0], tiny.whitening.apply(latents), atol=1e-4)
     sounded = jax.jit(decode, static_argnums=0)(model, tiny.params, latents)

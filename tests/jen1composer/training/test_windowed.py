@@ -33,13 +33,13 @@ def test_the_parts_are_the_whole(num_frames, num_devices):
     """A network that reaches 3 frames far: a sum over 7, outside of which there is nothing."""
     shapes = []
 
-    def network(x):
+    def network(x, starts):
         shapes.append(x.shape)
         padded = np.pad(x, ((0, 0), (3, 3), (0, 0)))
         return sum(padded[:, k : k + x.shape[1]] * (k + 1) for k in range(7))
 
     x = np.random.default_rng(0).integers(0, 99, (3, num_frames, 2))
-    whole = network(x)
+    whole = network(x, np.zeros(3, np.int32))
     shapes.clear()
     found = in_windows(network, x, length=24, reach=3, num_devices=num_devices)
     np.testing.assert_array_equal(found, whole)
@@ -54,7 +54,7 @@ def seams(num_frames: int, reach: int) -> np.ndarray:
     """The first frames of all windows but the first, from a network that numbers its calls."""
     calls = itertools.count()
 
-    def network(x):
+    def network(x, starts):
         return np.full(x.shape, next(calls))
 
     number = in_windows(network, np.zeros((1, num_frames, 1)), length=LENGTH, reach=reach)
@@ -73,7 +73,7 @@ def test_there_is_nothing_to_hear_at_the_seams(cut_short):
     truth = np.asarray(network(z)).reshape(frames, -1)
     reach = TINY.decoder_reach - cut_short
     found = in_windows(
-        lambda z: network(z).reshape(1, z.shape[1], -1), z, length=LENGTH, reach=reach
+        lambda z, _: network(z).reshape(1, z.shape[1], -1), z, length=LENGTH, reach=reach
     )[0]
     beside = np.zeros(frames, bool)
     for seam in seams(frames, reach):
