@@ -22,8 +22,8 @@ random weights, for a piece each and then the next, served one by one and by con
 
 Of the models themselves (launch/speed_parts.py), one by one or with --only=all: steps of training
 (train), with --peer=torch beside the same networks in PyTorch, and always beside what the machine
-can multiply; a step of eight tracks beside one (tracks); sampling by --workdir's composer, or one
-of random weights; and how long it takes to start. Writes OUT/PART.json and OUT/speed.html.
+can multiply; a step of eight tracks beside one (tracks); sampling by --workdir's composer, or the
+package's; and how long it takes to start. Writes OUT/PART.json and OUT/speed.html.
 
 Prints tables.
 """

@@ -19,8 +19,8 @@ from etils import epath
 from configs import demo
 from jen1composer.evaluation.figures import COLOURS, Line, line_chart
 from jen1composer.evaluation.page import Chart, Page, Table, render
+from jen1composer.generation.composer import Composer
 from launch import (
-    engine_benchmark,
     sampling_benchmark,
     start_benchmark,
     track_costs,
@@ -38,7 +38,7 @@ class Options:
 
     Attributes:
         peer_python: a Python that has PyTorch, or None.
-        workdir: of the composer that samples, or None for one of random weights.
+        workdir: of the composer that samples, or None for that of the package.
         rounds: of what is compared; pieces and starts that are timed are fewer.
         dtype: of the composers that are trained.
         quick: the least of everything, to see that it works.
@@ -84,13 +84,15 @@ def _train(options: Options) -> tuple[Found, list[Table], list[Chart]]:
     ]
     lines = [
         Line(
-            label=label,
+            label=f'{row["name"]}, {side}',
             x=range(1, len(ratio['rounds']) + 1),
             y=ratio['rounds'],
             colour=i % len(COLOURS),
             marked=True,
+            dashed=side.endswith('compile'),
         )
-        for i, (label, ratio) in enumerate(compared)
+        for i, row in enumerate(found['rows'])
+        for side, ratio in row['ratios'].items()
     ]
     if not lines:
         return found, train_benchmark.tables(found), []
@@ -111,7 +113,7 @@ def _tracks(options: Options) -> tuple[Found, list[Table], list[Chart]]:
 
 def _sampling(options: Options) -> tuple[Found, list[Table], list[Chart]]:
     found = sampling_benchmark.measure_sampling(
-        engine_benchmark.composer_of(options.workdir),
+        Composer.load(options.workdir),
         samplers=SAMPLERS[-1:] if options.quick else SAMPLERS,
         steps=(2, 4) if options.quick else SAMPLER_STEPS,
         repeats=1 if options.quick else 3,

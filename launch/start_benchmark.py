@@ -30,9 +30,9 @@ from launch.train_benchmark import Trainer
 Trainer(demo.get_config(), ('muon',)).times('muon', 1)
 """
 FIRST_SOUND = """
-from launch.engine_benchmark import composer_of
+from jen1composer.generation.composer import Composer
 from jen1composer.generation.request import Request
-composer_of({workdir!r}).compose(Request(prompt='slow jazz', seconds=5.12, num_steps=5))
+Composer.load({workdir!r}).compose(Request(prompt='slow jazz', seconds=5.12, num_steps=5))
 """
 
 Found = dict[str, Any]  # JSON
@@ -44,7 +44,7 @@ def measure_start(
     """Medians of seconds, by name.
 
     Args:
-        workdir: of the composer that makes the first sound; None is one of random weights.
+        workdir: of the composer that makes the first sound; None is that of the package.
         repeats: of each.
         progress: `launch.command.progress`.
     """

@@ -29,6 +29,7 @@ from jen1composer.evaluation.log_mel import SILENCE_DB, log_mel
 COLOURS = ('#3b82c4', '#d9772b', '#2b9a66', '#b3559b')  # 3:1 or better on white and on near-black
 _INK = '#010203'  # stands for currentColor until the SVG is written
 _LETTERS = 48  # that fit below an axis side by side
+_LEGEND_LETTERS = 52  # in a row of the legend, beside four marks
 _STYLE: dict[Any, Any] = {
     'font.size': 9,
     'svg.fonttype': 'none',  # words stay words
@@ -93,8 +94,12 @@ def line_chart(
             )
         if y_limits is not None:
             axes.set_ylim(*y_limits)
-        if any(line.label for line in lines):
-            figure.legend(loc='outside lower center', ncols=4, handlelength=1.8, columnspacing=1.2)
+        longest = max((len(line.label) for line in lines), default=0)
+        if longest:
+            columns = max(1, min(4, _LEGEND_LETTERS // longest))
+            figure.legend(
+                loc='outside lower center', ncols=columns, handlelength=1.8, columnspacing=1.2
+            )
 
     return svg_of(draw, alt)
 
