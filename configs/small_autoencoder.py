@@ -62,9 +62,9 @@ def get_config(arg: str = '') -> ConfigDict:
     config.losses.floor = 1e-3
     config.losses.log_mel = 1.0
     config.losses.log_magnitude = 0.3
-    config.losses.level = 0.03
+    config.losses.level = 0.1
     config.losses.waveform = 0.0
-    config.losses.tones = 1.0
+    config.losses.tones = 0.3
 
     config.optimizer = ConfigDict()
     config.optimizer.name = 'muon'
@@ -81,7 +81,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.sharding.mesh = ''  # 'data=2,fsdp=4'; '': as the strategy has it
 
     config.loop = common_loop()
-    config.loop.total_steps = 6000
+    config.loop.total_steps = 2600
     config.loop.log_every = 50
     config.loop.evaluate_every = 600
     config.loop.save_every_s = 120.0

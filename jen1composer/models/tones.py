@@ -7,10 +7,12 @@ Oscillators that run by the clock need not be told: only how loud each is.
 With R the sample rate, B pitches an octave and a frame every s samples, pitch k of K and frame i:
 
 (1) pitches     f_k = lowest 2^(k / B)
-(2) levels      a_k[i]^2 = sum_b T_k[b] |X_i[b]|^2,  X_i the Fourier transform of `window` samples
-                around the middle of frame i under a Hann window that sums to 2, so that a sinusoid
-                of level A has a peak of A;  T_k[b] = max(0, 1 - |f_b - f_k| / d_k), with d_k the
-                way to the next pitch, or to the next bin b where that is further
+(2) levels      a_k[i]^2 = 2/3 sum_b T_k[b] |X_i[b]|^2,  X_i the Fourier transform of `window`
+                samples around the middle of frame i under a Hann window that sums to 2, which
+                spreads a sinusoid of level A over bins whose squares sum to 3/2 A^2;  T_k[b] the
+                share of bin b that is pitch k's: max(0, 1 - |f_b - f_k| / d_k), with d_k the way
+                to the next pitch, or to the next bin where that is further, over its sum over k.
+                So sum_k a_k^2 = A^2, and the power of whatever sounds is counted once
 (3) sound       y[n] = sum_i h[n - i s] sum_k A_k[i] cos(2 pi (f_k n / R + p_k)),  h a Hann window
                 of 2 s samples centred on frame i, so that levels go from one frame to the next
 (4) the clock   f_k s / R + [n of a frame] f_k / R turns, the first kept as whole numbers c_k of
@@ -110,6 +112,7 @@ def _weights(pitches: Pitches, window: int) -> np.ndarray:
     apart = np.maximum(pitches.hz * (2 ** (1 / pitches.per_octave) - 1), bin_hz)
     bins = bin_hz * np.arange(window // 2 + 1)[:, None]
     weights = np.maximum(0, 1 - np.abs(bins - pitches.hz) / apart)
+    weights = 2 / 3 * weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
     return weights[: weights.any(axis=1).nonzero()[0][-1] + 1].astype(np.float32)
 
 
