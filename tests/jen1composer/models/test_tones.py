@@ -26,15 +26,30 @@ def alone(pitch: int, level: float, frames: int) -> np.ndarray:
     return levels
 
 
-@pytest.mark.parametrize('pitch', [12, 31, 59])
-def test_a_sinusoid_is_loudest_at_its_pitch_and_about_its_level(pitch):
+@pytest.mark.parametrize('pitch', [12, 31, 57])
+def test_a_sinusoid_is_loudest_at_its_pitch_and_its_power_is_counted_once(pitch):
     x = sinusoid(PITCHES.hz[pitch], 0.2)
     found = np.asarray(tones.levels(x, PITCHES, STRIDE, WINDOW))
     assert found.shape == (1, x.shape[1] // STRIDE, len(PITCHES.hz), 2)
     middle = found[0, 10:-10]
     assert (middle[..., 0].argmax(axis=1) == pitch).all()
-    assert 0.1 < middle[:, pitch, 0].min() <= middle[:, pitch, 0].max() < 0.3
+    power = np.square(middle[..., 0]).sum(axis=1)
+    np.testing.assert_allclose(power, 0.2**2, rtol=0.02)
     assert not middle[..., 1].any()
+
+
+def test_what_is_measured_and_sounded_again_is_as_loud():
+    """Of chords of sinusoids on and between the pitches, whatever their phases."""
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        hz = PITCHES.hz[10] * 2 ** rng.uniform(0, 3, 6)
+        x = sum(
+            sinusoid(f, level, 2.0) for f, level in zip(hz, rng.uniform(0.02, 0.1, 6), strict=True)
+        )
+        again = tones.sound(tones.levels(x, PITCHES, STRIDE, WINDOW), PITCHES, STRIDE, NOW)
+        inner = slice(WINDOW, -WINDOW)
+        power = [np.square(np.asarray(y)[0, inner, 0]).mean() for y in (x, again)]
+        assert abs(10 * np.log10(power[1] / power[0])) < 1.0
 
 
 def test_levels_follow_the_loudness_of_the_sound():
