@@ -57,7 +57,7 @@ def get_config(arg: str = '') -> ConfigDict:
     # One track first, then up to all four: half of the weight is on the newest number, and the
     # rest is spread evenly over the earlier ones, which are retained.
     config.curriculum = ConfigDict()
-    config.curriculum.stage_steps = (500, 500, 500, 3500)
+    config.curriculum.stage_steps = (400, 400, 400, 3300)
     config.curriculum.target_shares = (
         (1, 0, 0, 0),  # of 1, 2, 3 and 4 targets
         (1, 1, 0, 0),
