@@ -13,7 +13,7 @@ from jen1composer.harmony import CHORDS, ChordChange, chord_number
 
 BAR_BEATS = 4.0
 MOST_CHORDS = 256
-MOST_BEATS = 256.0
+BEATS_RANGE = (1 / 16, 256.0)  # much less would be more changes than anyone can wait for
 
 Progression = tuple[tuple[str, float], ...]  # symbol, as `harmony` writes it, and its beats
 
@@ -27,8 +27,9 @@ def parse_progression(field: str, written: str) -> Progression:
     for word in written.replace(',', ' ').split():
         symbol, colon, number = word.partition(':')
         beats = _beats(number) if colon else BAR_BEATS
-        if not 0 < beats <= MOST_BEATS:
-            allowed = f'CHORD:BEATS with more than 0 and at most {MOST_BEATS:g} beats'
+        low, high = BEATS_RANGE
+        if not low <= beats <= high:
+            allowed = f'CHORD:BEATS with {low:g} to {high:g} beats'
             raise BadInput(f'{field}: {word!r}; allowed is {allowed}')
         chords.append((CHORDS[chord_number(field, symbol)], beats))
     if len(chords) > MOST_CHORDS:

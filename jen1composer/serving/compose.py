@@ -3,6 +3,7 @@
   pip install jax numpy flatbuffers safetensors tokenizers soundfile
   python compose.py --prompt="dark driving rock" --out=song
   python compose.py --prompt="dark driving rock" --given=bass=bass.wav --out=song --seed=7
+  python compose.py --bpm=120 --key="A minor" --chords="Am F C G:8" --out=song
 
 Nothing else is needed, not the package that trained it: the networks are StableHLO programs in
 programs/, which run on a CPU, a GPU or a TPU, whichever JAX finds, and what they do is
@@ -12,7 +13,9 @@ programs/, which run on a CPU, a GPU or a TPU, whichever JAX finds, and what the
 (3) in equal steps the time falls to 0, and the network takes x along (`step`, `guided_step`)
 (4) what x is then is decoded (`decode`)
 
-This makes one window, of the length that the network was trained on. All files are compared with
+This makes one window, of the length that the network was trained on. Tempo, key and chords are for
+a network that was trained with them, which `control` in config.json says; it is told them, and the
+programs here guide on the prompt alone. All files are compared with
 SHA256SUMS before any is used. In Python:
 
   model = compose.Model.load('.')
@@ -22,6 +25,7 @@ SHA256SUMS before any is used. In Python:
 import argparse
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import pathlib
@@ -40,9 +44,19 @@ from jax import export
 VERSION = 1  # of the folder
 DTYPES = {'F32': np.float32, 'BF16': jnp.bfloat16, 'I8': np.int8}
 TARGET, GIVEN, MARGINAL = 0, 1, 2  # what a track can be
-UNKNOWN_KEY, UNKNOWN_CHORD = 24, 25
 RATE = 48_000
 MAX_GUIDANCE = 100.0  # far beyond any use; what is much larger overflows
+
+# Keys and chords are numbers: major by tonic or root from C on, minor likewise from 12 on.
+TONICS = ('C', 'C#', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B')
+SPELLINGS = {'Db': 1, 'D#': 3, 'Fb': 4, 'E#': 5, 'Gb': 6, 'G#': 8, 'A#': 10, 'Cb': 11, 'B#': 0}
+ROOTS = {name: number for number, name in enumerate(TONICS)} | SPELLINGS
+MODES = ('major', 'minor')
+UNKNOWN_KEY = NO_CHORD = 24
+UNKNOWN_CHORD = 25
+MIN_BPM, MAX_BPM = 20.0, 400.0
+BAR_BEATS, MIN_BEATS, MAX_BEATS = 4.0, 1 / 16, 256.0  # of a chord
+MOST_CHORDS = 256
 
 Program = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, jax.Array]]
 
@@ -113,6 +127,9 @@ class Model:
         seed: int = 0,
         steps: int = 50,
         guidance: float | None = None,
+        bpm: float | None = None,
+        key: str = '',
+        chords: str = '',
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> dict[str, np.ndarray]:
         """The tracks of a piece, float32 [sample, 2] at 48 kHz.
@@ -125,6 +142,10 @@ class Model:
             seed: decides all noise.
             steps: of the sampler.
             guidance: scale on the prompt, 1 is none; by default what config.json says.
+            bpm: tempo in beats a minute; None leaves it open.
+            key: such as 'A minor'; '' leaves it open.
+            chords: such as 'Am F C G:8', each a bar of four beats or as many as it says, from the
+                start on, repeated; they need a bpm; '' leaves them open.
             progress: called with the number of steps done and of all.
         """
         given = {} if given is None else given
@@ -146,6 +167,7 @@ class Model:
             raise Refused(
                 f'guidance: {guidance}; allowed are {-MAX_GUIDANCE:g} to {MAX_GUIDANCE:g}'
             )
+        control = self._control(bpm, key, chords)
         default = self.config['guidance']['beside_tracks' if given else 'free']
         scale = 1.0 if not prompt else default if guidance is None else guidance
 
@@ -167,7 +189,7 @@ class Model:
             'visible': np.zeros(clean.shape[:3], bool),
             'causal': np.zeros(1, bool),
             **self._words(prompt, roles),
-            **self._control(),
+            **control,
         }
         name = 'step'
         if scale != 1:
@@ -234,15 +256,24 @@ class Model:
             'use_prompt': np.array([bool(prompt)]),
         }
 
-    def _control(self) -> dict[str, np.ndarray]:
-        """Of a model that can be told tempo, key and chords, that they are not known."""
+    def _control(self, bpm: float | None, key: str, chords: str) -> dict[str, np.ndarray]:
+        """What a model that was trained with tempo, key and chords is told of them."""
+        if bpm is not None and not MIN_BPM <= bpm <= MAX_BPM:  # nan too
+            raise Refused(f'bpm: {bpm}; allowed are {MIN_BPM:g} to {MAX_BPM:g}')
+        number, progression = key_number(key) if key else UNKNOWN_KEY, parse_chords(chords)
+        if progression and bpm is None:
+            raise Refused(f'chords: {chords!r}; they last beats, so a bpm is needed too')
         spec = self.config['composer']
         if not spec['model'].get('control'):
+            for name, value in (('bpm', bpm), ('key', key), ('chords', chords.strip())):
+                if value:
+                    raise Refused(f'{name}: {value!r}; this composer was trained without control')
             return {}
+        times_s = (np.arange(spec['window_frames']) + 0.5) * spec['hop_samples'] / RATE
         return {
-            'bpm': np.zeros(1, np.float32),
-            'key': np.full(1, UNKNOWN_KEY, np.int32),
-            'chords': np.full((1, spec['window_frames']), UNKNOWN_CHORD, np.int32),
+            'bpm': np.full(1, bpm or 0.0, np.float32),
+            'key': np.full(1, number, np.int32),
+            'chords': chords_at(progression, bpm, times_s)[None],
         }
 
     def _decode(
@@ -259,6 +290,55 @@ class Model:
                 if not np.isfinite(tracks[name]).all():
                     raise Refused(f'track {name!r} came out with samples that are not finite')
         return tracks
+
+
+def key_number(key: str) -> int:
+    """The number of a key such as 'A minor'."""
+    tonic, _, mode = key.strip().partition(' ')
+    if tonic not in ROOTS or mode not in MODES:
+        allowed = f'a tonic ({", ".join(TONICS)}) and {" or ".join(MODES)}'
+        raise Refused(f'key: {key!r}; allowed are {allowed}')
+    return ROOTS[tonic] + 12 * MODES.index(mode)
+
+
+def parse_chords(written: str) -> list[tuple[int, float]]:
+    """The number and the beats of each chord of a progression such as 'Am F C G:8'."""
+    chords = []
+    for word in written.replace(',', ' ').split():
+        symbol, colon, count = word.partition(':')
+        try:
+            beats = float(count) if colon else BAR_BEATS
+        except ValueError:
+            beats = math.nan
+        if not MIN_BEATS <= beats <= MAX_BEATS:
+            allowed = f'CHORD:BEATS with {MIN_BEATS:g} to {MAX_BEATS:g} beats'
+            raise Refused(f'chords: {word!r}; allowed is {allowed}')
+        root = symbol.removesuffix('m')
+        if symbol != 'N' and root not in ROOTS:
+            allowed = f'a root ({", ".join(TONICS)}), with m for minor, and N'
+            raise Refused(f'chords: {symbol!r}; allowed are {allowed}')
+        number = NO_CHORD if symbol == 'N' else ROOTS[root] + 12 * symbol.endswith('m')
+        chords.append((number, beats))
+    if len(chords) > MOST_CHORDS:
+        raise Refused(f'chords: {len(chords)} chords; allowed are {MOST_CHORDS}, repeated')
+    return chords
+
+
+def chords_at(
+    progression: Sequence[tuple[int, float]], bpm: float | None, times_s: np.ndarray
+) -> np.ndarray:
+    """The number of the chord that sounds at each time, int32."""
+    if not progression or bpm is None:
+        return np.full(times_s.shape, UNKNOWN_CHORD, np.int32)
+    begins_s, numbers, beat = [], [], 0.0
+    for number, beats in itertools.cycle(progression):
+        begin_s = beat * 60 / bpm
+        if begin_s > times_s[-1]:
+            break
+        begins_s.append(begin_s)
+        numbers.append(number)
+        beat += beats
+    return np.array(numbers, np.int32)[np.searchsorted(begins_s, times_s, side='right') - 1]
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any]:
@@ -348,6 +428,11 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same music')
     parser.add_argument('--steps', type=int, default=50, help='of the sampler')
     parser.add_argument('--guidance', type=float, help='scale on the prompt; 1 is none')
+    parser.add_argument('--bpm', type=float, help='tempo, of a model trained with control')
+    parser.add_argument('--key', default='', help="such as 'A minor', likewise")
+    parser.add_argument(
+        '--chords', default='', help="each a bar of four beats or CHORD:BEATS; 'Am F C G:8'"
+    )
     parser.add_argument('--weights', help='float32, bfloat16 or int8; by default the first here')
     parser.add_argument('--folder', default=here, type=pathlib.Path, help='where the model lies')
     parser.add_argument('--out', required=True, type=pathlib.Path, help='folder to write')
@@ -362,6 +447,9 @@ def main() -> None:
         seed=asked.seed,
         steps=asked.steps,
         guidance=asked.guidance,
+        bpm=asked.bpm,
+        key=asked.key,
+        chords=asked.chords,
         progress=lambda done, total: print(f'\rstep {done}/{total}', end='', file=sys.stderr),
     )
     print(file=sys.stderr)

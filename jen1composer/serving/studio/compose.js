@@ -47,9 +47,10 @@ export class ComposeForm {
   /** Asks for music: first what is written above becomes the session's, then the action is done. */
   async compose(action, place) {
     if (this.#asking) return;
-    const { steps, seed } = this.#form.elements;
+    const { steps, seed, control_guidance: scale } = this.#form.elements;
     const more = { seed: seed.value === '' ? anySeed() : Number(seed.value) };
     if (steps.value !== '') more.steps = Number(steps.value);
+    if (scale.value !== '') more.control_guidance = Number(scale.value);
     this.#asking = true;
     try {
       if (await this.#settle(place)) await this.studio.act({ ...action, ...more }, place);
@@ -115,7 +116,7 @@ export class ComposeForm {
   /** Fields follow the session, but for what is being written. */
   #fill(about, session) {
     const { elements } = this.#form;
-    $('#chords').hidden = !about.control;
+    for (const field of ['#chords', '#control']) $(field).hidden = !about.control;
     const values = {
       prompt: session.prompt,
       tempo_bpm: session.tempo_bpm === null ? '' : words.short(session.tempo_bpm),

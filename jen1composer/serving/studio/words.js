@@ -2,6 +2,7 @@
 
 const LABELS = {
   prompt: 'Prompt', tempo_bpm: 'Tempo', key: 'Key', chords: 'Chords', seconds: 'Length', seed: 'Seed', steps: 'Steps',
+  control_guidance: 'Scale on tempo, key and chords',
   file: 'This file', gain_db: 'Gain', spans: 'The selection', strength: 'Strength',
 };
 

@@ -25,7 +25,9 @@ def test_chords_last_a_bar_or_as_many_beats_as_they_say():
     assert parse_progression('x', '  ') == ()
 
 
-@pytest.mark.parametrize('word', ['H', 'Am:', 'Am:0', 'Am:-1', 'Am:nan', 'Am:inf', 'Am:x', ':4'])
+@pytest.mark.parametrize(
+    'word', ['H', 'Am:', 'Am:0', 'Am:1e-9', 'Am:-1', 'Am:nan', 'Am:inf', 'Am:x', ':4']
+)
 def test_what_is_no_chord_or_lasts_no_beats_is_refused_by_name(word):
     with pytest.raises(BadInput, match='--chords: '):
         parse_progression('--chords', f'C {word}')

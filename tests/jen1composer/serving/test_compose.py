@@ -2,16 +2,24 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
 
 import jax
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jen1composer.diffusion.guidance import Branches
+from jen1composer.errors import BadInput
 from jen1composer.generation.composer import Composer
+from jen1composer.generation.packaged import packaged_composer
+from jen1composer.generation.progression import chord_changes, parse_progression
 from jen1composer.generation.request import Request
+from jen1composer.harmony import KEYS, TONICS, chords_at, key_number
+from jen1composer.serving import compose
 from jen1composer.serving.compose import Model, Refused, write_piece
 from jen1composer.serving.programs import step_function, unet_arrays
 from jen1composer.serving.weight_quality import relative_error, snr_db, step_inputs
@@ -63,6 +71,11 @@ def folder(composer, tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
+def model(folder):
+    return Model.load(folder)
+
+
+@pytest.fixture(scope='module')
 def packages(tmp_path_factory):
     return exported.bare_packages(tmp_path_factory.mktemp('bare') / 'packages')
 
@@ -99,23 +112,25 @@ def test_a_bare_python_makes_what_the_composer_makes(composer, folder, packages,
 
 def test_the_command_writes_flac_and_refuses_in_one_line(folder, packages, tmp_path):
     script = 'import runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], None, "__main__")'
-    compose = str(folder / 'compose.py')
+    path = str(folder / 'compose.py')
     soundfile.write(tmp_path / 'bass.wav', tiny_codec.sound(600, 2), 48_000)
-    given = f'--given=bass={tmp_path}/bass.wav'
-    flags = ('--prompt=rock', '--steps=2', given, '--weights=int8', f'--out={tmp_path}/song')
-    done = exported.run_bare(packages, script, compose, *flags)
+    bass = f'--given=bass={tmp_path}/bass.wav'
+    flags = ('--prompt=rock', '--steps=2', bass, '--weights=int8', f'--out={tmp_path}/song')
+    done = exported.run_bare(packages, script, path, *flags)
     assert done.returncode == 0, done.stderr
     for name in (*TRACKS, 'mix'):
         audio, rate = soundfile.read(tmp_path / 'song' / f'{name}.flac')
         assert (audio.shape, rate) == ((576, 2), 48_000)
         assert np.std(audio) > 0
-    done = exported.run_bare(packages, script, compose, '--seconds=900', f'--out={tmp_path}/song')
+    done = exported.run_bare(packages, script, path, '--seconds=900', f'--out={tmp_path}/song')
     assert done.returncode == 2
     assert done.stderr == 'error: seconds: 900.0; allowed is more than 0, up to 0.012\n'
+    flags = ('--bpm=90', '--key=A minor', '--chords=Am F', f'--out={tmp_path}/song')
+    done = exported.run_bare(packages, script, path, *flags)
+    assert done.stderr == 'error: bpm: 90.0; this composer was trained without control\n'
 
 
-def test_one_program_is_for_any_batch_and_any_length(composer, folder):
-    model = Model.load(folder)
+def test_one_program_is_for_any_batch_and_any_length(composer, model):
     step = jax.jit(step_function(composer, Branches()))
     for rows, frames in ((1, 2), (2, 8), (5, 14)):
         spec = dataclasses.replace(composer.spec, window_frames=frames)
@@ -130,8 +145,7 @@ def test_one_program_is_for_any_batch_and_any_length(composer, folder):
     np.testing.assert_allclose(again, composer.codec.encode(sound[None])[0], atol=1e-4)
 
 
-def test_other_words_guidance_and_lengths_are_the_composers(composer, folder, seconds):
-    model = Model.load(folder)
+def test_other_words_guidance_and_lengths_are_the_composers(composer, model, seconds):
     for prompt, guidance, length, asked in (
         ('', None, seconds, {}),
         ('rock', 1.0, seconds, {'text_guidance': 1.0}),
@@ -142,6 +156,72 @@ def test_other_words_guidance_and_lengths_are_the_composers(composer, folder, se
         request = Request(prompt=prompt, seconds=length, num_steps=4, seed=2, **asked)
         expected = audio_of(composer.compose(request))
         assert snr_db(np.stack([found[name] for name in TRACKS]), expected) > 80
+
+
+def test_tempo_key_and_chords_are_told_as_the_composer_is_told_them(tmp_path):
+    composer = tiny_composer.composer(control=True)
+    model = Model.load(exported.write(tmp_path / 'model', composer, embed_text_encoder=True))
+    pieces = []
+    for told in (
+        {},
+        {'key': 'Db minor'},
+        {'bpm': 400.0, 'chords': 'Am:.0625 N F#'},  # a change within the window
+    ):
+        found = model.compose('rock', steps=3, seed=2, **told)
+        request = Request(prompt='rock', seconds=0.012, num_steps=3, seed=2, **told)
+        pieces.append(audio_of(composer.compose(request)))
+        assert snr_db(np.stack([found[name] for name in TRACKS]), pieces[-1]) > 80
+    assert all(snr_db(piece, pieces[0]) < 60 for piece in pieces[1:])  # and they are heard
+
+
+CHORD = st.builds(
+    lambda root, minor, beats: f'{root}{minor}{beats}',
+    st.sampled_from([*TONICS, 'Db', 'D#', 'Fb', 'E#', 'Gb', 'G#', 'A#', 'Cb', 'B#']),
+    st.sampled_from(['', 'm']),
+    st.sampled_from(['', ':.0625', ':1', ':2.5', ':256']),
+)
+
+
+@given(
+    words=st.lists(st.one_of(CHORD, st.just('N'), st.just('N:2')), max_size=6),
+    bpm=st.floats(20, 400),
+    seconds=st.floats(0.1, 30),
+)
+def test_a_progression_sounds_when_the_package_says(words, bpm, seconds):
+    times_s = np.linspace(0, seconds, 60, endpoint=False)
+    found = compose.chords_at(compose.parse_chords(' '.join(words)), bpm, times_s)
+    changes = chord_changes(parse_progression('chords', ' '.join(words)), bpm, seconds)
+    np.testing.assert_array_equal(found, chords_at(changes, times_s))
+
+
+@pytest.mark.parametrize('key', [*KEYS, 'Db major', 'A# minor', 'Cb minor', 'B# major'])
+def test_a_key_has_the_number_that_the_package_gives_it(key):
+    assert compose.key_number(key) == key_number('key', key)
+
+
+@pytest.mark.parametrize(
+    'asked',
+    [
+        {'bpm': 5.0},
+        {'bpm': float('nan')},
+        {'key': 'A dorian'},
+        {'key': 'H minor'},
+        {'bpm': 90.0, 'chords': 'Am X'},
+        {'bpm': 90.0, 'chords': 'Am:'},
+        {'bpm': 90.0, 'chords': 'Am:1e-9'},
+        {'bpm': 90.0, 'chords': 'Am:257'},
+        {'bpm': 90.0, 'chords': 'C ' * 257},
+        {'chords': 'Am F'},
+        {'bpm': 90.0},  # what is right, asked of one that was trained without
+        {'key': 'A minor'},
+    ],
+)
+def test_what_cannot_be_told_is_refused_in_the_words_of_the_package(composer, model, asked):
+    with pytest.raises(BadInput) as package:
+        composer.compose(Request(seconds=0.012, **asked))
+    with pytest.raises(Refused) as found:
+        model.compose(**asked)
+    assert str(found.value) == str(package.value)
 
 
 @pytest.mark.parametrize(
@@ -161,12 +241,12 @@ def test_other_words_guidance_and_lengths_are_the_composers(composer, folder, se
         ({'prompt': '', 'guidance': 2.0}, r'guidance: 2\.0; it needs a prompt, there is none'),
     ],
 )
-def test_what_cannot_be_made_is_refused(folder, asked, said):
+def test_what_cannot_be_made_is_refused(model, asked, said):
     def never(done: int, total: int) -> None:
         raise AssertionError('it was begun')
 
     with pytest.raises(Refused, match=said):
-        Model.load(folder).compose(**{'prompt': 'rock', 'progress': never} | asked)
+        model.compose(**{'prompt': 'rock', 'progress': never} | asked)
 
 
 def test_a_piece_that_would_clip_is_quieter_by_one_gain(tmp_path, capsys):
@@ -215,6 +295,11 @@ def test_other_versions_are_refused(folder, tmp_path, change, said):
     exported.sum_again(other)
     with pytest.raises(Refused, match=said):
         Model.load(other)
+
+
+def test_the_packaged_composer_has_this_file():
+    packaged = packaged_composer() / 'compose.py'
+    assert packaged.read_bytes() == pathlib.Path(compose.__file__).read_bytes()
 
 
 def test_an_embedded_t5_says_the_same_words(composer, seconds, tmp_path):

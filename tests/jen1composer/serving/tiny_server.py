@@ -2,6 +2,7 @@
 
   python -m tests.jen1composer.serving.tiny_server --port=8123 [--folder=DIR] [--step_s=0.02]
       [--limits='{"queue": 2}'] [--token=TOKEN] [--host=127.0.0.1]
+      [--control=1]
 
 It says `listening` when it answers. `--step_s` lets every step take so long, as a real one does.
 """
@@ -25,9 +26,9 @@ from launch import command
 from tests.jen1composer import tiny_composer
 
 
-def composer() -> Composer:
+def composer(control: bool) -> Composer:
     """Its window lasts a second and a half, so that there is something to see."""
-    made = tiny_composer.composer(spans=True)
+    made = tiny_composer.composer(spans=True, control=control)
     frames = round(1.5 * 48_000 / made.spec.hop_samples / 8) * 8
     return dataclasses.replace(made, spec=dataclasses.replace(made.spec, window_frames=frames))
 
@@ -59,8 +60,9 @@ def main() -> None:
     parser.add_argument('--step_s', type=float, default=0.02)
     parser.add_argument('--limits', type=json.loads, default={})
     parser.add_argument('--token')
+    parser.add_argument('--control', type=int, default=0)
     args = parser.parse_args()
-    tiny = composer()
+    tiny = composer(bool(args.control))
     with Store(args.folder or tempfile.mkdtemp()) as store, Engine(tiny) as engine:
         service = Service(
             composer=tiny,

@@ -16,7 +16,7 @@ def chromium():
 
 @pytest.fixture(scope='package')
 def server(tmp_path_factory, chromium):
-    server = Server(tmp_path_factory.mktemp('studio'), step_s=0.03)
+    server = Server(tmp_path_factory.mktemp('studio'), step_s=0.03, control=1)
     yield server
     server.kill()
 

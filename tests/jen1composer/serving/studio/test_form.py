@@ -2,6 +2,8 @@
 
 from playwright.sync_api import expect
 
+from tests.jen1composer.serving.studio.browser import Studio
+
 
 def test_a_tempo_that_is_shown_rounded_is_not_written_back(studio, server):
     page, client = studio.page, server.client
@@ -63,3 +65,40 @@ def test_undo_and_redo_pressed_fast_end_without_an_error(studio):
     expect(page.locator('#redo')).to_be_disabled()
     page.wait_for_timeout(300)
     expect(page.locator('#top-error')).to_be_hidden()
+
+
+def test_tempo_key_and_chords_are_followed_as_strictly_as_is_asked(studio):
+    page = studio.page
+    asked: list[dict] = []
+    page.on(
+        'request',
+        lambda sent: asked.append(sent.post_data_json) if sent.url.endswith('/actions') else None,
+    )
+    page.click('.more summary')
+    page.fill('[name=steps]', '2')
+    scale = page.locator('[name=control_guidance]')
+    scale.fill('1.5')
+    page.click('#generate')  # there is nothing to follow yet
+    expect(page.locator('#compose-error')).to_contain_text(
+        'Scale on tempo, key and chords: 1.5; it needs a bpm, a key or chords'
+    )
+    expect(scale).to_have_attribute('aria-invalid', 'true')
+    page.fill('[name=tempo_bpm]', '120')
+    page.fill('[name=chords]', 'Am F')
+    studio.generate()
+    scale.fill('')  # as they were learnt
+    studio.generate()
+    composed = [action for action in asked if action['do'] == 'compose']
+    assert [action.get('control_guidance') for action in composed] == [1.5, 1.5, None]
+
+
+def test_what_the_composer_never_learnt_is_not_asked_for(page, server):
+    def without_control(route):
+        about = route.fetch().json()
+        route.fulfill(json=about | {'control': False})
+
+    page.route('**/api/about', without_control)
+    Studio(page, server.port).open()
+    page.click('.more summary')
+    for name, there in (('chords', False), ('control_guidance', False), ('seed', True)):
+        expect(page.locator(f'[name={name}]')).to_be_visible(visible=there)
