@@ -40,7 +40,7 @@ LEVELS = {
         3,
         'Of tenths of a second, those below -60 dB, from 0 to 1; near the songs is better.',
     ),
-    'clipped_share': ('Share of clipped samples', 5, 'At full scale, from 0 to 1; 0 is best.'),
+    'clipped_share': ('Share of clipped samples', 4, 'At full scale, from 0 to 1; 0 is best.'),
     'log_mel_db': (
         'Log-mel distance to the true stem, dB',
         2,
@@ -70,7 +70,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 def tables(scores: Mapping[str, Any]) -> list[Table]:
     """All of them."""
     return [
-        _coherence(scores['coherence']),
+        *_coherence(scores['coherence']),
         _differences(scores['coherence']),
         _frechet(scores['frechet']),
         _mixes(scores['frechet']['mix']),
@@ -94,21 +94,36 @@ def as_text(table: Table) -> str:
     return '\n'.join([f'\n{table.title}', *lines])
 
 
-def _coherence(scores: Mapping[str, Any]) -> Table:
-    shown = next(iter(scores.values()))['mean']
-    return Table(
-        title='Whether tracks go together',
-        header=['', *(WORDS[name] for name in shown)],
-        rows=[
-            [words, *(interval_text(scores[measure]['mean'][name], 3) for name in shown)]
-            for measure, words in MEASURES.items()
-        ],
-        text='Means over excerpts, with 95 % intervals over songs; more is better where it is not '
-        'said otherwise. Of the first five columns one track at a time stands beside the true '
-        'others; in the rest all tracks are what is named. Correlations (-1 to 1) of strangers are '
-        '0 by chance; cosines and CBD are not. Sounds of one colour correlate in pitch whatever '
-        'they play, as two noises do: compare within the first five columns, or within the rest.',
-    )
+def _coherence(scores: Mapping[str, Any]) -> list[Table]:
+    """Of answers to one task, and of mixes that are of one system."""
+    shown = list(next(iter(scores.values()))['mean'])
+    answers = [name for name in shown if name in systems.ANSWERS]
+    return [
+        Table(
+            title=title,
+            header=['', *(WORDS[name] for name in names)],
+            rows=[
+                [words, *(interval_text(scores[measure]['mean'][name], 3) for name in names)]
+                for measure, words in MEASURES.items()
+            ],
+            text=text,
+        )
+        for title, names, text in (
+            (
+                'Whether a track goes with the others, which are true',
+                answers,
+                'Means over excerpts and tracks, each in turn beside the true others, with 95 % '
+                'intervals over songs; more is better where it is not said otherwise. Correlations '
+                '(-1 to 1) of strangers are 0 by chance; cosines and CBD are not.',
+            ),
+            (
+                'Whether tracks go together that are all of one kind',
+                [name for name in shown if name not in answers],
+                'As above, but sounds of one colour correlate in pitch whatever they play, as two '
+                'noises do: not to be compared with the table above.',
+            ),
+        )
+    ]
 
 
 def _differences(scores: Mapping[str, Any]) -> Table:
@@ -210,14 +225,14 @@ def _mix_words(name: str) -> str:
     return f'{track}: {WORDS[system]}' if slash else system_words(name)
 
 
-def few_text(found: Mapping[str, Any]) -> str:
+def few_text(found: Mapping[str, Any], over: str = 'songs') -> str:
     """What a Fréchet distance is to be read with."""
     samples, width = found['samples'], found['width']
     few = ', fewer than a covariance needs, so it is shrunk' if found['short'] else ''
     return (
         f'Less is better; squared units of the embedding. Of {samples} windows in {width} '
         f'dimensions{few}; to be compared within this table only, since it falls with the number '
-        'of windows, of which a half has half. An interval is over songs, about the figure, and '
+        f'of windows, of which a half has half. An interval is over {over}, about the figure, and '
         'may end below 0.'
     )
 
