@@ -4,6 +4,7 @@
   python -m launch.evaluate --checkpoint=demo/composer --data=demo/data --excerpts=16 --steps=20 \\
       --out=evaluation
   python -m launch.evaluate --data=demo/data --embedder=clap --embedder_folder=clap --out=evaluation
+  python -m launch.evaluate --references=songs --generated=mine --out=evaluation
 
 Excerpts of one window of held-out songs, in which all tracks sound, are made anew by the composer:
 all tracks at once, each for the others given, each alone; with --subsets for every set of given
@@ -11,18 +12,25 @@ tracks. Beside them stand the songs themselves, encoded and decoded, the trainin
 prompt, stems of other songs, noise. Every figure has an interval over songs. Open OUT/index.html;
 the numbers are in OUT/report.json. Interrupted it goes on where it was; a folder answers one
 question, and another needs another folder, but for --embedder and --subsets.
+
+With --references and --generated, any two folders of sound are compared, whoever made them, beside
+anchors from the references; a folder in either with mix.flac or bass.flac, drums.flac, ... is one
+piece with stems. A prompt stands in NAME.txt beside a sound, or in prompt.txt or piece.json.
 """
 
 import json
 
 from absl import flags
 
+from jen1composer.errors import BadInput
 from launch import command
 
 _CHECKPOINT = flags.DEFINE_string(
     'checkpoint', None, "Workdir of train_composer, or an export; if not given, the package's."
 )
 _DATA = flags.DEFINE_string('data', None, 'Prepared folder, from prepare_data.')
+_REFERENCES = flags.DEFINE_string('references', None, 'Folder of sound to compare with.')
+_GENERATED = flags.DEFINE_string('generated', None, 'Folder of sound to be measured.')
 _OUT = flags.DEFINE_string('out', None, 'Folder to write.')
 _SPLIT = flags.DEFINE_list('split', ['test', 'validation'], 'Splits whose songs are held out.')
 _EXCERPTS = flags.DEFINE_integer('excerpts', 64, 'Excerpts at most, spread over the songs.')
@@ -51,12 +59,26 @@ def main(argv: list[str]) -> None:
     from jen1composer.generation.composer import Composer
     from launch import requests
     from launch.evaluation_ears import load_ears
+    from launch.evaluation_folders_page import evaluate_folders
     from launch.evaluation_results import write_results
     from launch.evaluation_run import make_evaluation, make_sounds, measure
 
     command.use_compilation_cache()
     out = command.folder('--out', _OUT.value)
+    references, generated = _REFERENCES.value, _GENERATED.value
+    if references or generated:
+        if not (references and generated) or _DATA.value or _CHECKPOINT.value:
+            raise BadInput(
+                '--references, --generated: allowed are both, without --data and --checkpoint'
+            )
+    elif not _DATA.value:
+        raise BadInput('--data: is missing; needed is it, or else --references and --generated')
     ears = load_ears(_EMBEDDER.value, _EMBEDDER_FOLDER.value)
+    if references and generated:
+        with threadpool_limits(limits=1, user_api='blas'):
+            page = evaluate_folders(references, generated, out, ears, _SEED.value)
+        print(json.dumps({'page': str(page)}))
+        return
     prepared = Prepared(_DATA.value)
     composer = Composer.load(_CHECKPOINT.value)
     tracks = composer.spec.tracks
@@ -83,5 +105,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    flags.mark_flags_as_required(['data', 'out'])
+    flags.mark_flags_as_required(['out'])
     command.run(main)

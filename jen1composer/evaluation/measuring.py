@@ -25,7 +25,7 @@ from jen1composer.evaluation.track_tags import tag_vector
 
 T = TypeVar('T')
 EMBEDDINGS, TAGS, ONSETS, CHROMA = 'embeddings', 'tags', 'onsets', 'chroma'
-Row = tuple[dict[str, Any], dict[str, np.ndarray]]  # of an excerpt: JSON and arrays
+Row = tuple[Any, Mapping[str, np.ndarray]]  # of an excerpt: JSON and arrays
 
 
 class Tagger(Protocol):
@@ -58,39 +58,49 @@ class Ears:
         return {EMBEDDINGS: embeddings, TAGS: tag_vector(probabilities)}
 
 
+def hear_stem(audio: np.ndarray, ears: Ears) -> Row:
+    """What a stem `[sample, 2]` is by itself: `levels`, `sounds`, `beats_s`.
+
+    Arrays: embeddings `[window, width]`, tags `[tag]`, onsets `[frame]`, chroma `[frame, pitch
+    class]`; the last two tell nothing where it does not sound.
+    """
+    heard = is_heard(audio)
+    onsets = onset_strength(audio)  # of silence it is 0 or rounding, and not counted
+    beats_s = beats_of(onsets).tolist() if heard else []
+    found = levels(audio) | {'sounds': heard, 'beats_s': beats_s}
+    return found, ears.hear(audio) | {ONSETS: onsets, CHROMA: chroma(audio)}
+
+
+def hear_mix(audio: np.ndarray, embedder: Embedder) -> Row:
+    """`levels` of a mix, and its embeddings as of a stem."""
+    return levels(audio), {EMBEDDINGS: embedder.embed(audio)}
+
+
 def measure_stem(
     sounds: Sounds, excerpts: Sequence[Excerpt], system: str, track: str, ears: Ears
 ) -> Cell:
-    """What a stem is by itself, so that it is heard once for all the mixes it is in.
+    """`hear_stem` of every excerpt, once for all the mixes that it is in.
 
-    A row per excerpt: `levels`, `log_mel_db` (the distance to the original), `sounds`, `beats_s`.
-    Arrays: embeddings `[excerpt, window, width]`, tags `[excerpt, tag]`, onsets `[excerpt, frame]`,
-    chroma `[excerpt, frame, pitch class]`; the last two tell nothing where it does not sound.
+    To its row comes `log_mel_db`, the distance to the original.
     """
 
     def measure(excerpt: Excerpt) -> Row:
         audio = sounds.read(system, excerpt.name, track)
         original = sounds.read(systems.ORIGINAL, excerpt.name, track)
-        heard = is_heard(audio)
-        onsets = onset_strength(audio)  # of silence it is 0 or rounding, and not counted
-        found = levels(audio) | {
-            'log_mel_db': log_mel_distance(log_mel(original), log_mel(audio)),
-            'sounds': heard,
-            'beats_s': beats_of(onsets).tolist() if heard else [],
-        }
-        return found, ears.hear(audio) | {ONSETS: onsets, CHROMA: chroma(audio)}
+        found, arrays = hear_stem(audio, ears)
+        return found | {'log_mel_db': log_mel_distance(log_mel(original), log_mel(audio))}, arrays
 
-    return _cell(_each(measure, excerpts))
+    return _stacked(_each(measure, excerpts))
 
 
 def measure_mix(sounds: Sounds, excerpts: Sequence[Excerpt], mix: Mix, embedder: Embedder) -> Cell:
-    """A row per excerpt, `levels` of the sum; embeddings as of a stem."""
+    """`hear_mix` of the sum of every excerpt's stems."""
 
     def measure(excerpt: Excerpt) -> Row:
-        audio = functools.reduce(operator.add, sounds.stems(mix, excerpt.name).values())
-        return levels(audio), {EMBEDDINGS: embedder.embed(audio)}
+        stems = sounds.stems(mix, excerpt.name).values()
+        return hear_mix(functools.reduce(operator.add, stems), embedder)
 
-    return _cell(_each(measure, excerpts))
+    return _stacked(_each(measure, excerpts))
 
 
 def measure_training(sounds: Sounds, excerpts: Sequence[Excerpt], track: str, ears: Ears) -> Cell:
@@ -99,26 +109,35 @@ def measure_training(sounds: Sounds, excerpts: Sequence[Excerpt], track: str, ea
     def measure(excerpt: Excerpt) -> Row:
         return {}, ears.hear(sounds.read(systems.TRAINING, excerpt.name, track))
 
-    return _cell(_each(measure, excerpts))
+    return _stacked(_each(measure, excerpts))
 
 
 def heard_together(mix: Mix, stems: Mapping[str, Mapping[str, Cell]]) -> list[dict[str, Any]]:
     """`coherence` and `rhythm` of a mix, a row per excerpt; `stems` are cells by system, track."""
     cells = {track: stems[system][track] for track, system in mix.sources.items()}
-    rows = []
-    for number in range(len(next(iter(cells.values())).found)):
-        there = {track: cell for track, cell in cells.items() if cell.found[number]['sounds']}
-        rows.append(
-            coherence_of(
-                {track: cell.arrays[ONSETS][number] for track, cell in there.items()},
-                {track: cell.arrays[CHROMA][number] for track, cell in there.items()},
-            )
-            | rhythm_of([np.array(cell.found[number]['beats_s']) for cell in there.values()])
-        )
-    return rows
+
+    def row(cell: Cell, number: int) -> Row:
+        return cell.found[number], {name: cell.arrays[name][number] for name in (ONSETS, CHROMA)}
+
+    count = len(next(iter(cells.values())).found)
+    return [
+        together_of({track: row(cell, number) for track, cell in cells.items()})
+        for number in range(count)
+    ]
 
 
-def _cell(rows: Sequence[Row]) -> Cell:
+def together_of(stems: Mapping[str, Row]) -> dict[str, Any]:
+    """`coherence` and `rhythm` of rows of `hear_stem` by track, of the time that all are long."""
+    there = {track: row for track, row in stems.items() if row[0]['sounds']}
+    frames = min((len(arrays[CHROMA]) for _, arrays in there.values()), default=0)
+    return coherence_of(
+        {track: arrays[ONSETS] for track, (_, arrays) in there.items()},
+        {track: arrays[CHROMA][:frames] for track, (_, arrays) in there.items()},
+    ) | rhythm_of([np.array(found['beats_s']) for found, _ in there.values()])
+
+
+def _stacked(rows: Sequence[Row]) -> Cell:
+    """The rows of all excerpts as one cell; what is an array must be of one shape in all."""
     names = rows[0][1]
     arrays = {name: np.stack([of[name] for _, of in rows]) for name in names}
     return Cell([found for found, _ in rows], arrays)

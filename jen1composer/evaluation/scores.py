@@ -12,7 +12,7 @@ Fréchet distances are between the windows of all excerpts under one embedder, w
 `frechet` has them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,8 +75,8 @@ def differences(first: Values, second: Values) -> Values:
     return [None if a is None or b is None else a - b for a, b in pairs]
 
 
-def by_song(excerpts: Sequence[Excerpt], rows: np.ndarray) -> dict[str, np.ndarray]:
-    """`[excerpt, window, width]` as `[row, width]` by song."""
+def by_song(excerpts: Sequence[Excerpt], rows: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """`[window, width]` of every excerpt as `[row, width]` by song."""
     found: dict[str, list[np.ndarray]] = {}
     for excerpt, of_excerpt in zip(excerpts, rows, strict=True):
         found.setdefault(excerpt.song, []).append(of_excerpt)
@@ -84,13 +84,13 @@ def by_song(excerpts: Sequence[Excerpt], rows: np.ndarray) -> dict[str, np.ndarr
 
 
 def distance(
-    excerpts: Sequence[Excerpt], rows: np.ndarray, reference: np.ndarray
+    excerpts: Sequence[Excerpt], rows: Iterable[np.ndarray], reference: Iterable[np.ndarray]
 ) -> dict[str, Any]:
-    """Fréchet distance of `[excerpt, window, width]` to that of the originals, as JSON.
+    """Fréchet distance of every excerpt's `[window, width]` to those of the originals, as JSON.
 
     `short` says that a covariance needs more samples than there were, and was shrunk.
     """
-    to = moments(reference.reshape(-1, reference.shape[-1]))
+    to = moments(np.concatenate([*reference]))
     of_songs = by_song(excerpts, rows)
     found = distance_interval(of_songs, to)
     samples = sum(map(len, of_songs.values()))
