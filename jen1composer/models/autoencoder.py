@@ -263,7 +263,7 @@ class Autoencoder(nn.Module):
         repeats = config.hop_samples // config.strides[0]
         log_levels = self.tone(h) + jnp.repeat(self.tone_from_latent(latents), repeats, axis=1)
         levels = jnp.exp(log_levels.reshape(*h.shape[:2], -1, STEREO) + QUIET_TONE)
-        begun = jnp.zeros(len(h), jnp.int32) if start is None else start
+        begun = jnp.zeros(h.shape[0], jnp.int32) if start is None else start
         begun = begun * repeats
         return sound + tones.sound(levels, config.pitches, config.strides[0], begun), levels
 

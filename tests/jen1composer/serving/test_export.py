@@ -17,8 +17,8 @@ from jen1composer.generation.request import Request
 from jen1composer.generation.weight_formats import FORMATS
 from jen1composer.serving import weight_quality
 from jen1composer.serving.export import write_export
-from jen1composer.serving.programs import PLATFORMS
-from tests.jen1composer import tiny_composer
+from jen1composer.serving.programs import PLATFORMS, programs
+from tests.jen1composer import tiny_codec, tiny_composer
 from tests.jen1composer.serving import exported
 
 REQUEST = Request(prompt='rock', seconds=0.03, num_steps=3, seed=1)
@@ -180,3 +180,16 @@ def test_only_exports_are_written_over_and_a_failure_leaves_what_was_there(compo
     assert (out / 'model.int8.safetensors').exists()
     exported.write(out, composer)
     assert not (out / 'model.int8.safetensors').exists()
+
+
+def test_the_programs_of_a_codec_with_tones_do_what_it_does(composer):
+    tonal = tiny_codec.codec(tiny_codec.TONAL)
+    made = programs(dataclasses.replace(composer, codec=tonal), text=False)
+    sound = tiny_codec.sound(2, 8 * tonal.hop_samples, 2)
+    latents = tonal.encode(sound[:, None])[:, 0]
+    for name, given, expected in (
+        ('encode', {'sound': sound}, latents),
+        ('decode', {'latents': latents}, tonal.decode(latents[:, None])[:, 0]),
+    ):
+        (found,) = made[name].export().call(tonal.arrays, given).values()
+        np.testing.assert_allclose(found, expected, atol=1e-4)
