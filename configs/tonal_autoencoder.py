@@ -4,10 +4,10 @@
       --workdir=tonal/autoencoder --config.data=tonal/data
 
 That of the package (configs/small_autoencoder.py) with tones: 192 pitches, a quarter of a tone
-apart, whose levels the latents tell and whose oscillators go by the clock. Trained on the 48 training
-songs of Freedoom (131 min). On two virtual CPU cores that other work was using as well a step took
-.2 s: 7 min 35 s of training, and three minutes for the whitening, fitted on every latent of the
-training songs, and the report.
+apart, whose levels the latents tell and whose oscillators go by the clock. Trained on the 48
+training songs of Freedoom (131 min). On two virtual CPU cores that other work was using as well a
+step took .2 s: 7 min 35 s of training, and three minutes for the whitening, fitted on every latent
+of the training songs, and the report.
 Measured on 12 validation and 12 test songs, in dB:
 
                                         validation   test
