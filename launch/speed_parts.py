@@ -5,13 +5,14 @@
     sampling   seconds of music a second, by sampler            launch/sampling_benchmark.py
     start      import, first step, first sound                  launch/start_benchmark.py
 
-Each is written as OUT/PART.json as soon as it is there, and all of them as OUT/speed.html.
+A part tells all that it has found so far after each of its cases, which is then OUT/PART.json, and
+all parts are OUT/speed.html: what is interrupted keeps the cases that were done.
 """
 
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from etils import epath
@@ -20,16 +21,19 @@ from configs import demo
 from jen1composer.evaluation.figures import COLOURS, Line, line_chart
 from jen1composer.evaluation.page import Chart, Page, Table, render
 from jen1composer.generation.composer import Composer
+from jen1composer.training.files import write_whole
 from launch import (
     sampling_benchmark,
     start_benchmark,
     track_costs,
     train_benchmark,
 )
+from launch.train_cases import CONFIGS
 
 SAMPLERS, SAMPLER_STEPS = ('ddim', 'dpmpp_2m'), (5, 10, 20, 50)
 
 Found = dict[str, Any]  # JSON
+Told = tuple[Found, list[Table], list[Chart]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,17 +62,19 @@ def measure_parts(names: Sequence[str], options: Options, out: epath.Path) -> li
     tables: list[Table] = []
     charts: list[Chart] = []
     for name in names:
-        found, shown, drawn = PARTS[name](options)
-        (out / f'{name}.json').write_text(json.dumps(found, indent=1) + '\n')
-        tables, charts = [*tables, *shown], [*charts, *drawn]
-        page = Page(title='Speed', paragraphs=[], tables=tables, charts=charts)
-        (out / 'speed.html').write_text(render(dataclasses.replace(page, charts_title='Plots')))
+        before = tables, charts
+        for found, shown, drawn in PARTS[name](options):
+            write_whole(out / f'{name}.json', (json.dumps(found, indent=1) + '\n').encode())
+            tables, charts = [*before[0], *shown], [*before[1], *drawn]
+            page = Page(title='Speed', paragraphs=[], tables=tables, charts=charts)
+            page = dataclasses.replace(page, charts_title='Plots')
+            write_whole(out / 'speed.html', render(page).encode())
     return tables
 
 
-def _train(options: Options) -> tuple[Found, list[Table], list[Chart]]:
-    names = list(train_benchmark.CONFIGS)
-    found = train_benchmark.measure_training(
+def _train(options: Options) -> Iterator[Told]:
+    names = list(CONFIGS)
+    for found in train_benchmark.measure_training(
         names[:2] if options.quick else names,
         peer_python=options.peer_python,
         rounds=1 if options.quick else options.rounds,
@@ -76,7 +82,12 @@ def _train(options: Options) -> tuple[Found, list[Table], list[Chart]]:
         threads=os.cpu_count() or 1,
         dtype=options.dtype,
         progress=options.progress,
-    )
+    ):
+        yield found, train_benchmark.tables(found), _ratios(found)
+
+
+def _ratios(found: Found) -> list[Chart]:
+    """Ours over theirs by round, where there is a peer."""
     compared = [
         (f'{row["name"]}, {side}', ratio)
         for row in found['rows']
@@ -95,23 +106,22 @@ def _train(options: Options) -> tuple[Found, list[Table], list[Chart]]:
         for side, ratio in row['ratios'].items()
     ]
     if not lines:
-        return found, train_benchmark.tables(found), []
+        return []
     told = ', '.join(f'{label}: {ratio["median"]:.2f}' for label, ratio in compared)
     svg = line_chart(lines, x_label='round', y_label='ours / theirs', alt=f'Ratios: {told}')
-    chart = Chart(title='A step beside PyTorch', svg=svg, text='Below 1 ours is the faster.')
-    return found, train_benchmark.tables(found), [chart]
+    return [Chart(title='A step beside PyTorch', svg=svg, text='Below 1 ours is the faster.')]
 
 
-def _tracks(options: Options) -> tuple[Found, list[Table], list[Chart]]:
+def _tracks(options: Options) -> Iterator[Told]:
     config = demo.get_config()
     if options.quick:
         config.batch = 2
     rounds = 1 if options.quick else 2 * options.rounds
     found = track_costs.measure(config, tracks=(1, 8), rounds=rounds, progress=options.progress)
-    return found, [track_costs.table(found)], []
+    yield found, [track_costs.table(found)], []
 
 
-def _sampling(options: Options) -> tuple[Found, list[Table], list[Chart]]:
+def _sampling(options: Options) -> Iterator[Told]:
     found = sampling_benchmark.measure_sampling(
         Composer.load(options.workdir),
         samplers=SAMPLERS[-1:] if options.quick else SAMPLERS,
@@ -128,17 +138,17 @@ def _sampling(options: Options) -> tuple[Found, list[Table], list[Chart]]:
     told = ', '.join(f'{row["sampler"]} {row["steps"]}' for row in found['rows'])
     svg = line_chart(lines, x_label='steps', y_label='seconds of music a second', alt=told)
     chart = Chart(title='Sampling', svg=svg, text='Above 1 it is faster than it plays.')
-    return found, sampling_benchmark.tables(found), [chart]
+    yield found, sampling_benchmark.tables(found), [chart]
 
 
-def _start(options: Options) -> tuple[Found, list[Table], list[Chart]]:
+def _start(options: Options) -> Iterator[Told]:
     found = start_benchmark.measure_start(
         options.workdir, repeats=1 if options.quick else 3, progress=options.progress
     )
-    return found, start_benchmark.tables(found), []
+    yield found, start_benchmark.tables(found), []
 
 
-PARTS: dict[str, Callable[[Options], tuple[Found, list[Table], list[Chart]]]] = {
+PARTS: dict[str, Callable[[Options], Iterator[Told]]] = {
     'train': _train,
     'tracks': _tracks,
     'sampling': _sampling,

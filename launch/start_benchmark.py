@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 IMPORT = 'import jen1composer.generation.composer'
 FIRST_STEP = """
 from configs import demo
-from launch.train_benchmark import Trainer
+from launch.train_cases import Trainer
 Trainer(demo.get_config(), ('muon',)).times('muon', 1)
 """
 FIRST_SOUND = """

@@ -1,4 +1,4 @@
-"""The other side of `launch.train_benchmark`: trains a network in PyTorch when it is told to.
+"""The other side of `launch.train_peer`: trains a network in PyTorch when it is told to.
 
     PYTHON -m launch.torch_peer.peer FOLDER MODE THREADS        MODE is eager or compile
 

@@ -1,5 +1,6 @@
 """The benchmark of the models' speed: only the same networks are compared, in turn."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,13 +10,16 @@ import sys
 
 import numpy as np
 import pytest
+from etils import epath
 from safetensors.numpy import load_file
 
 from configs import demo, demo_autoencoder
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.training.state import parameter_count
-from launch import sampling_benchmark, start_benchmark, train_benchmark
-from launch.train_benchmark import Peer, Trainer, ratios, require_same, rounds_of, write_job
+from launch import sampling_benchmark, speed_parts, start_benchmark, train_benchmark
+from launch.train_benchmark import ratios, rounds_of
+from launch.train_cases import Trainer
+from launch.train_peer import OUTPUT_AGREES, Peer, require_same, write_job
 from tests.jen1composer import tiny_composer
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -58,17 +62,24 @@ def flat(tree, prefix=''):
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize('name', ['composer', 'autoencoder'])
-def test_the_peer_is_the_same_network(name, tmp_path):
+@pytest.mark.parametrize(
+    ('name', 'dtype'),
+    [('composer', 'float32'), ('composer', 'bfloat16'), ('autoencoder', 'float32')],
+)
+def test_the_peer_is_the_same_network(name, dtype, tmp_path):
     python = os.environ.get('PEER_PYTHON')
     if not python:
         pytest.skip("PEER_PYTHON names no Python with the peer's libraries")
-    trainer = Trainer(small(name), ('adamw',))
+    config = small(name)
+    if name == 'composer':
+        config.model.dtype = dtype
+    trainer = Trainer(config, ('adamw',))
     write_job(tmp_path, trainer)
     peer = Peer(python, tmp_path, 'eager', 1)
-    require_same(parameter_count(trainer.params), trainer.subject.model_flops, peer.facts)
     assert len(peer.times(2)) == 2
     peer.close()
+    parameters, flops = parameter_count(trainer.params), trainer.subject.model_flops
+    require_same(parameters, flops, dtype, peer.facts)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +91,19 @@ def test_the_peer_is_the_same_network(name, tmp_path):
     ],
 )
 def test_another_network_is_not_compared(change, message):
-    require_same(10, 1000, FACTS)
+    require_same(10, 1000, 'float32', FACTS)
     with pytest.raises(BadInput, match=message):
-        require_same(10, 1000, FACTS | change)
+        require_same(10, 1000, 'float32', FACTS | change)
+
+
+def test_an_output_may_be_off_by_what_its_arithmetic_rounds():
+    for dtype, epsilon in (('float32', 2**-23), ('bfloat16', 2**-7)):
+        most = OUTPUT_AGREES[dtype]
+        assert epsilon < most < 1000 * epsilon  # room for sums in another order, and no more
+        for share, agrees in ((0.99, True), (1.01, False)):
+            facts = FACTS | {'error': share * most * FACTS['scale']}
+            with contextlib.nullcontext() if agrees else pytest.raises(BadInput, match=dtype):
+                require_same(10, 1000, dtype, facts)
 
 
 def test_sides_take_turns_and_a_ratio_is_of_one_round(monkeypatch):
@@ -101,6 +122,33 @@ def test_sides_take_turns_and_a_ratio_is_of_one_round(monkeypatch):
     assert found == {'a': [4.0, 5.0, 8.0], 'b': [6.0, 12.0, 14.0]}  # the first is left out
     assert ratios(found['a'], found['b'])['rounds'] == [4 / 6, 5 / 12, 8 / 14]
     assert len(peaks) == 4
+
+
+def test_what_was_measured_is_written_case_by_case(monkeypatch, tmp_path):
+    def case(config, peer_python, rounds, steps, threads, peaks, progress):
+        if len(peaks) == 2:
+            raise RunFailed('the third failed')
+        peaks.append((1e9, 3e9)[len(peaks)])
+        side = {'median_s': 2.0, 'least_s': 1.0, 'most_s': 3.0}
+        return {'parameters': 1, 'model_flops': 3e9, 'sides': {'ours': side}, 'ratios': {}}
+
+    monkeypatch.setattr(train_benchmark, '_measure_one', case)
+    options = speed_parts.Options(
+        peer_python=None,
+        workdir=None,
+        rounds=1,
+        dtype='float32',
+        quick=False,
+        progress=lambda items, desc: items,
+    )
+    with pytest.raises(RunFailed, match='the third failed'):
+        speed_parts.measure_parts(('train',), options, epath.Path(tmp_path))
+    found = json.loads((tmp_path / 'train.json').read_text())
+    assert [row['name'] for row in found['rows']] == ['composer', 'autoencoder']
+    # both by the most that was multiplied, which was in the second case
+    assert [row['sides']['ours']['mfu'] for row in found['rows']] == [0.5, 0.5]
+    assert 'autoencoder, ' in (tmp_path / 'speed.html').read_text()
+    assert not list(tmp_path.glob('*.aside'))
 
 
 def test_sampling_is_nearer_to_many_steps_with_more_and_at_none_with_as_many():
