@@ -39,7 +39,7 @@ from jen1composer.training.run import Run
 from jen1composer.training.state import PyTree
 from launch.ablation_grid import BESIDE_THE_TRAINING, Rows
 from launch.ablation_model import Ablated, cell_curriculum, make_ablated
-from launch.ablation_sampling import Ways, all_orders
+from launch.ablation_sampling import Generate, Ways, all_orders
 from launch.ablation_synthetic import (
     INDEX_BITS,
     TEXT_WIDTH,
@@ -114,7 +114,9 @@ class SyntheticSubject:
         )
         truth = _sets(law, seed, _TRUE, count).x
         found = _measured(asking, truth, count)
-        return {'': found} | (_sampled(asking, truth, count) if config.measure.sampling else {})
+        if not config.measure.sampling:
+            return {'': found}
+        return {'': found} | sampled_rows(law, asking.tracks, truth, count)
 
     def anchors(self, config: ConfigDict) -> Rows:
         law, count = make_law(config.law), config.measure.sets
@@ -220,10 +222,12 @@ def _measured(asking: _Asking, truth: np.ndarray, count: int) -> dict[str, float
     return found
 
 
-def _sampled(asking: _Asking, truth: np.ndarray, count: int) -> dict[str, dict[str, float]]:
-    """The ways of `ablation_sampling`, as rows."""
-    law, some = asking.law, _share(count)
-    ways = Ways(law=law, generate=asking.tracks)
+def sampled_rows(
+    law: SyntheticLaw, generate: Generate, truth: np.ndarray, count: int
+) -> dict[str, dict[str, float]]:
+    """The ways of `ablation_sampling` for a model that generates, as rows."""
+    some = _share(count)
+    ways = Ways(law=law, generate=generate)
     first = 1 << (INDEX_BITS - 1)  # beyond the noise of what is measured of every variant
 
     def told(x: np.ndarray) -> dict[str, float]:
@@ -237,10 +241,10 @@ def _sampled(asking: _Asking, truth: np.ndarray, count: int) -> dict[str, dict[s
     made = ways.in_orders(orders, each, first).reshape(len(orders), each, *truth.shape[1:])
     first += made.shape[0] * each * law.num_tracks
     rows['track after track'] = told(made.reshape(-1, *truth.shape[1:]))
-    leaders = np.array(orders)[:, 0]
+    leaders, names = np.array(orders)[:, 0], track_names(law.num_tracks)
     for k in range(law.num_tracks):
         of_leader = made[leaders == k].reshape(-1, *truth.shape[1:])
-        rows[f'track after track, {TRACKS[k]} first'] = told(of_leader)
+        rows[f'track after track, {names[k]} first'] = told(of_leader)
     for n in TAKES[1:]:
         rows[f'best of {n}'] = told(ways.best_of(takes[:n]))
     for number, x in enumerate(ways.loop_rounds(takes[0], ROUNDS, first), start=1):
@@ -250,9 +254,14 @@ def _sampled(asking: _Asking, truth: np.ndarray, count: int) -> dict[str, dict[s
         rows[f'loop, best of {n}'] = told(ways.loop_best_of(n, some, first))
         first += n * some * law.num_tracks
     for order, sets in zip(orders, made, strict=True):
-        name = ' > '.join(TRACKS[k] for k in order)
+        name = ' > '.join(names[k] for k in order)
         rows[f'order {name}'] = {'joint_all': measures.joint_coherence(law, sets)['all']}
     return rows
+
+
+def track_names(count: int) -> tuple[str, ...]:
+    """What rows call the tracks of a law: as ours are, and by number those beyond them."""
+    return (*TRACKS, *(f'track {k}' for k in range(len(TRACKS) + 1, count + 1)))[:count]
 
 
 def _judged(law: SyntheticLaw, sets: Sets, truth: np.ndarray) -> dict[str, float]:

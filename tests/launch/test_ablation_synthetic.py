@@ -1,6 +1,7 @@
 """Batches of the synthetic subject: functions of (seed, step), and what their text tells."""
 
 import dataclasses
+import itertools
 
 import jax
 import numpy as np
@@ -11,12 +12,12 @@ from configs import ablation_synthetic
 from data_pipeline.curriculum import Curriculum, Stage
 from jen1composer.errors import BadInput
 from jen1composer.evaluation.synthetic_law import SyntheticLaw
-from jen1composer.tracks import Role
+from jen1composer.tracks import TRACKS, Role
 from jen1composer.training.state import parameter_count
 from launch.ablation_grid import make_cells
 from launch.ablation_model import cell_curriculum
 from launch.ablation_synthetic import SyntheticBatches, Words, make_law
-from launch.ablation_synthetic_run import SyntheticSubject
+from launch.ablation_synthetic_run import SyntheticSubject, sampled_rows, track_names
 
 LAW = SyntheticLaw()
 BATCHES = SyntheticBatches(
@@ -85,6 +86,21 @@ def test_separate_models_with_the_prefix_of_the_joint_task_are_refused():
     config.model.use_prefix = True
     with pytest.raises(BadInput, match='use_prefix: True'):
         SyntheticSubject().run(config, 0)
+
+
+@pytest.mark.parametrize('num_tracks', [2, 4, 5])
+def test_every_track_and_every_order_of_a_law_has_a_row_of_its_own(num_tracks):
+    law = SyntheticLaw(num_tracks=num_tracks)
+
+    def generate(x, roles, first):
+        return law.sample(np.random.default_rng(first), len(x)).x
+
+    rows = sampled_rows(law, generate, law.sample(np.random.default_rng(0), 32).x, 32)
+    names = track_names(num_tracks)
+    assert names == (*TRACKS, 'track 5')[:num_tracks]
+    assert {f'track after track, {name} first' for name in names} <= set(rows)
+    orders = {f'order {" > ".join(order)}' for order in itertools.permutations(names)}
+    assert {name for name in rows if name.startswith('order ')} == orders
 
 
 def test_anchors_bracket_what_can_be_reached():
