@@ -20,6 +20,7 @@ differences that are given, so that what is easy or hard about a song cancels.
 Source: Efron and Tibshirani 1993, chapters 8, 11 and 13.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -65,10 +66,12 @@ def bootstrap(
     require(draws > 0, 'bootstrap: draws', draws, 'are 1 and more')
     rows = _rows(values_by_cluster, level)
     theta = float(statistic(np.concatenate(rows)))
-    drawn = np.empty(draws)
-    for draw in range(draws):
-        chosen = np.random.default_rng((seed, draw)).integers(len(rows), size=len(rows))
-        drawn[draw] = statistic(np.concatenate([rows[song] for song in chosen]))
+    chosen = _chosen(seed, draws, len(rows))
+    if statistic is np.mean:
+        sums, sizes = np.array([(of.sum(), of.size) for of in rows]).T
+        drawn = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
+    else:
+        drawn = np.array([statistic(np.concatenate([rows[k] for k in draw])) for draw in chosen])
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Interval(theta, float(low), float(high))
 
@@ -85,6 +88,14 @@ def jackknife(
     left = [statistic(np.concatenate(rows[:i] + rows[i + 1 :])) for i in range(len(rows))]
     half = student(level, len(rows) - 1) * np.sqrt((len(rows) - 1) * np.var(left))  # (5), (6)
     return Interval(theta, float(theta - half), float(theta + half))
+
+
+@functools.lru_cache(maxsize=16)
+def _chosen(seed: int, draws: int, songs: int) -> np.ndarray:
+    """The songs of every draw of (1), `[draw, song]`."""
+    return np.array(
+        [np.random.default_rng((seed, d)).integers(songs, size=songs) for d in range(draws)]
+    )
 
 
 def student(level: float, freedom: int) -> float:

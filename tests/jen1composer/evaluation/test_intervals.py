@@ -21,6 +21,13 @@ def test_an_interval_repeats_whatever_the_order_of_songs():
     assert interval.low < interval.mean == np.mean([*values.values()]) < interval.high
 
 
+def test_the_mean_is_a_statistic_like_any_other():
+    values = [np.arange(k, 3 * k + 2).reshape(-1, 2) for k in (1, 2, 4, 8)]  # of several lengths
+    mean = bootstrap(values, seed=5, draws=100)
+    np.testing.assert_allclose(mean, bootstrap(values, lambda x: x.mean(), seed=5, draws=100))
+    assert mean.low < mean.high
+
+
 def test_of_two_songs_the_draws_are_those_that_there_are():
     # 0 0 | 0 1, 1 0 | 1 1: means 0, 1/2, 1/2 and 1, with shares 1/4, 1/2, 1/4.
     assert bootstrap([0.0, 1.0], level=0.4) == (0.5, 0.5, 0.5)
