@@ -15,6 +15,7 @@ from absl import logging
 from jen1composer.errors import BadInput
 from jen1composer.evaluation import scores as scoring
 from jen1composer.evaluation.cells import Cell
+from jen1composer.evaluation.distances import distance
 from jen1composer.evaluation.embedder import WordEmbedder
 from jen1composer.evaluation.measuring import EMBEDDINGS, TAGS, Ears, together_of
 from jen1composer.evaluation.prompt_scores import prompt_scores
@@ -74,12 +75,12 @@ def _distances(
     rows = {side: [cell.arrays[EMBEDDINGS] for cell in of] for side, of in cells.items()}
     references, to = of_sides[REFERENCES], rows[REFERENCES]
     found: dict[str, Any] = {
-        GENERATED: scoring.distance(of_sides[GENERATED], rows[GENERATED], to),
+        GENERATED: distance(of_sides[GENERATED], rows[GENERATED], to),
         HALF: None,
-        NOISE: scoring.distance(references, rows[NOISE], to),
+        NOISE: distance(references, rows[NOISE], to),
     }
     if len(references) >= FEWEST_FOR_HALVES:
-        found[HALF] = scoring.distance(references[1::2], to[1::2], to[::2])
+        found[HALF] = distance(references[1::2], to[1::2], to[::2])
     return found
 
 

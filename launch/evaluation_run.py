@@ -11,9 +11,10 @@ import numpy as np
 from etils import epath
 
 from data_pipeline.records import Prepared
-from jen1composer.errors import BadInput
+from jen1composer.errors import BadInput, require
 from jen1composer.evaluation import systems
 from jen1composer.evaluation.cells import Cell, cell
+from jen1composer.evaluation.distances import distance, half_to_half
 from jen1composer.evaluation.making import Sampling, compose_task, write_baselines
 from jen1composer.evaluation.measuring import (
     EMBEDDINGS,
@@ -23,12 +24,13 @@ from jen1composer.evaluation.measuring import (
     measure_training,
 )
 from jen1composer.evaluation.retrieval import nearest
-from jen1composer.evaluation.scores import distance, half_to_half
 from jen1composer.evaluation.sounds import Sounds, open_sounds
 from jen1composer.evaluation.systems import Excerpt, Mix
 from jen1composer.generation.composer import Composer
 from launch import command
 from launch.evaluation_excerpts import choose_excerpts, read_stems
+
+TRAINED = 'train'  # the split
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,8 +73,14 @@ def make_evaluation(
     count: int,
     subsets: bool,
 ) -> Evaluation:
-    """Raises BadInput where the songs are of other tracks, or hold too few excerpts."""
+    """Raises BadInput where the songs are of other tracks or trained on, or hold too few excerpts.
+
+    Songs that were trained on would be judged by themselves: they are what retrieval answers with
+    and what tags are compared with.
+    """
     spec = composer.spec
+    held_out = TRAINED not in splits
+    require(held_out, '--split', TRAINED, 'are splits that are held out; train is the reference')
     if prepared.tracks != spec.tracks:
         raise BadInput(
             f'--data={prepared.folder}: tracks {", ".join(prepared.tracks)}; allowed are those of '
@@ -92,7 +100,7 @@ def make_evaluation(
         composer=composer,
         prepared=prepared,
         excerpts=excerpts,
-        training=choose_excerpts(prepared, ('train',), num_samples, len(excerpts)),
+        training=choose_excerpts(prepared, (TRAINED,), num_samples, len(excerpts)),
         sampling=sampling,
         subsets=subsets,
         question=question,

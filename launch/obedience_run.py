@@ -146,9 +146,9 @@ class Heard:
 def listen(folder: epath.Path, tracks: Sequence[str], basic_pitch: BasicPitch | None) -> Heard:
     """Listens to the files of a piece."""
     stems = {t: read_audio(folder / f'{t}.flac') for t in tracks if (folder / f'{t}.flac').exists()}
-    mix = obedience.mono(read_audio(folder / 'mix.flac'))
+    mix = obedience.at_rate(read_audio(folder / 'mix.flac'))
     pitched = [audio for track, audio in stems.items() if track != 'drums']
-    sound = obedience.mono(np.sum(pitched, axis=0)) if pitched else np.zeros_like(mix)
+    sound = obedience.at_rate(np.sum(pitched, axis=0)) if pitched else np.zeros_like(mix)
     return Heard(
         tempo=obedience.heard_tempo(mix),
         chroma=obedience.chroma(sound),

@@ -42,7 +42,8 @@ from collections.abc import Mapping
 import librosa
 import numpy as np
 
-from jen1composer.evaluation.onsets import mono, onset_strength, sounds
+from jen1composer.evaluation.onsets import onset_strength, sounds
+from jen1composer.evaluation.windows import mono
 from jen1composer.tracks import SAMPLE_RATE
 
 RHYTHM = ('bass', 'drums')

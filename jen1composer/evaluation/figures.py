@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from jen1composer.evaluation.log_mel import SILENCE_DB, log_mel
+from jen1composer.evaluation.log_mel import FLOOR_DB, log_mel
 
 COLOURS = ('#3b82c4', '#d9772b', '#2b9a66', '#b3559b')  # 3:1 or better on white and on near-black
 _INK = '#010203'  # stands for currentColor until the SVG is written
@@ -179,7 +179,7 @@ def spectrogram_png(waveform: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     decibels = log_mel(waveform).T  # [mel, frame]
     matplotlib.image.imsave(
-        buffer, decibels, format='png', cmap='magma', vmin=SILENCE_DB, vmax=0, origin='lower'
+        buffer, decibels, format='png', cmap='magma', vmin=FLOOR_DB, vmax=0, origin='lower'
     )
     return buffer.getvalue()
 

@@ -12,10 +12,10 @@ import math
 import numpy as np
 
 from jen1composer.generation.mixdown import loudness
+from jen1composer.generation.soundness import SILENT_DB
 from jen1composer.tracks import SAMPLE_RATE
 
 BLOCK_S = 0.1
-SILENCE_DB = -60.0
 FULL_SCALE = 1 - 2.0**-15
 
 
@@ -37,4 +37,4 @@ def silent_share(audio: np.ndarray) -> float:
     block = round(BLOCK_S * SAMPLE_RATE)
     begins = range(0, len(audio), block)
     power = [np.square(audio[k : k + block], dtype=np.float64).mean() for k in begins]
-    return float((np.array(power) < 10 ** (SILENCE_DB / 10)).mean())
+    return float((np.array(power) < 10 ** (SILENT_DB / 10)).mean())

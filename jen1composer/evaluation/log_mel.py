@@ -20,7 +20,7 @@ import numpy as np
 from jen1composer.tracks import SAMPLE_RATE
 
 SIZE, HOP, MELS = 2048, 1024, 128
-SILENCE_DB = -80.0
+FLOOR_DB = -80.0
 
 
 def log_mel(waveform: np.ndarray) -> np.ndarray:
@@ -31,12 +31,12 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     scale = window.sum() / 2  # a full-scale sine peaks at 1
     spectrum = np.fft.rfft(frames * (window / scale).astype(np.float32))
     power = np.square(spectrum.real) + np.square(spectrum.imag)
-    return np.maximum(10 * np.log10(power @ filterbank().T + 1e-20), SILENCE_DB)
+    return np.maximum(10 * np.log10(power @ filterbank().T + 1e-20), FLOOR_DB)
 
 
 def counted_frames(truth_db: np.ndarray) -> np.ndarray:
     """Which frames (3) counts: `[..., frame, mel]` -> bool `[..., frame]`."""
-    sounding = truth_db.max(axis=-1) > SILENCE_DB
+    sounding = truth_db.max(axis=-1) > FLOOR_DB
     return sounding if sounding.any() else np.ones_like(sounding)
 
 

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jen1composer.evaluation.windows import mono
 from jen1composer.harmony import (
     NO_CHORD,
     ChordChange,
@@ -41,16 +42,15 @@ OCTAVES = (0.5, 1.0, 2.0)
 SILENT = 1e-4  # of full scale, root mean square: nothing is heard
 
 
-def mono(audio: np.ndarray) -> np.ndarray:
+def at_rate(audio: np.ndarray) -> np.ndarray:
     """Float32 `[sample, 2]` at 48 kHz as `[sample]` at RATE, which is what is listened to here."""
     import soxr
 
-    both = audio.mean(axis=1, dtype=np.float32)
-    return np.asarray(soxr.resample(both, SAMPLE_RATE, RATE, quality='HQ'))
+    return np.asarray(soxr.resample(mono(audio), SAMPLE_RATE, RATE, quality='HQ'))
 
 
 def heard_tempo(sound: np.ndarray) -> float | None:
-    """Beats a minute of `mono` sound, (1); None of silence."""
+    """Beats a minute of sound `at_rate`, (1); None of silence."""
     import librosa
 
     if is_silent(sound):
@@ -66,7 +66,7 @@ def follows_tempo(heard: float | None, bpm: float) -> bool:
 
 
 def chroma(sound: np.ndarray) -> np.ndarray:
-    """How much each pitch class sounds in `mono` sound, `[frame, 12]`, HOP samples apart.
+    """How much each pitch class sounds in sound `at_rate`, `[frame, 12]`, HOP samples apart.
 
     The largest of each frame is 1; frames of silence are 0.
     """

@@ -14,18 +14,14 @@ import librosa
 import numpy as np
 import scipy.ndimage
 
+from jen1composer.evaluation.windows import mono
+from jen1composer.generation.soundness import SILENT_DB
 from jen1composer.tracks import SAMPLE_RATE
 
 SIZE, HOP = 2048, 480
 FRAME_RATE = SAMPLE_RATE / HOP
 FIRST_S = (SIZE / 2 + HOP) / SAMPLE_RATE
-SILENCE_DB = -60.0
 BLUR_FRAMES = 1.0
-
-
-def mono(audio: np.ndarray) -> np.ndarray:
-    """Float32 `[sample, 2]` -> `[sample]`, equation (1)."""
-    return np.asarray(audio, np.float32).mean(axis=-1)
 
 
 def sounds(audio: np.ndarray | None) -> bool:
@@ -33,7 +29,7 @@ def sounds(audio: np.ndarray | None) -> bool:
     if audio is None or len(audio) < SIZE + HOP:
         return False
     power = float(np.square(mono(audio), dtype=np.float64).mean())
-    return power > 10 ** (SILENCE_DB / 10)
+    return power > 10 ** (SILENT_DB / 10)
 
 
 def onset_strength(audio: np.ndarray) -> np.ndarray:

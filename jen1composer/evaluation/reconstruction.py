@@ -19,10 +19,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from jen1composer.evaluation.log_mel import counted_frames, log_mel, log_mel_distance
+from jen1composer.generation.soundness import SILENT_DB
 from jen1composer.training.codec import Codec
 
 DISTURBANCE = 0.25
-QUIET_DB = -60.0
 
 
 def reconstruction_report(codec: Codec, sounds: np.ndarray, seed: int) -> Mapping[str, float]:
@@ -56,5 +56,5 @@ def reconstruction_report(codec: Codec, sounds: np.ndarray, seed: int) -> Mappin
 def level_difference(sounds: np.ndarray, decoded: np.ndarray) -> np.ndarray:
     """dB by which each `[crop, sample, 2]` is louder decoded: of those above -60 dB, or one 0."""
     levels = [10 * np.log10(np.square(x).mean(axis=(1, 2)) + 1e-12) for x in (sounds, decoded)]
-    heard = levels[0] > QUIET_DB
+    heard = levels[0] > SILENT_DB
     return (levels[1] - levels[0])[heard] if heard.any() else np.zeros(1)

@@ -7,19 +7,15 @@ others, or all. In `each`, `alone`, `retrieval` and the like one track at a time
 (2) rhythm_i = v_i(onset_correlation),   harmony_i = the mean over pairs of v_i(chroma_correlation)
 (3) together_i = the mean of rhythm_i and harmony_i, each 0 by chance
 (4) a difference of two answers is the mean over excerpts of v_i - w_i, where both are known
-
-Fréchet distances are between the windows of all excerpts under one embedder, with intervals as
-`frechet` has them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jen1composer.evaluation import systems, track_tags
 from jen1composer.evaluation.cells import Cell
-from jen1composer.evaluation.frechet import distance_interval, frechet_distance, moments
 from jen1composer.evaluation.intervals import Interval, bootstrap
 from jen1composer.evaluation.measuring import TAGS
 from jen1composer.evaluation.systems import Excerpt
@@ -73,41 +69,6 @@ def differences(first: Values, second: Values) -> Values:
     """The terms of (4)."""
     pairs = zip(first, second, strict=True)
     return [None if a is None or b is None else a - b for a, b in pairs]
-
-
-def by_song(excerpts: Sequence[Excerpt], rows: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-    """`[window, width]` of every excerpt as `[row, width]` by song."""
-    found: dict[str, list[np.ndarray]] = {}
-    for excerpt, of_excerpt in zip(excerpts, rows, strict=True):
-        found.setdefault(excerpt.song, []).append(of_excerpt)
-    return {song: np.concatenate(of_song) for song, of_song in found.items()}
-
-
-def distance(
-    excerpts: Sequence[Excerpt], rows: Iterable[np.ndarray], reference: Iterable[np.ndarray]
-) -> dict[str, Any]:
-    """Fréchet distance of every excerpt's `[window, width]` to those of the originals, as JSON.
-
-    `short` says that a covariance needs more samples than there were, and was shrunk.
-    """
-    to = moments(np.concatenate([*reference]))
-    of_songs = by_song(excerpts, rows)
-    found = distance_interval(of_songs, to)
-    samples = sum(map(len, of_songs.values()))
-    short = to.short or samples <= to.width
-    return {'interval': list(found), 'samples': samples, 'width': to.width, 'short': short}
-
-
-def half_to_half(excerpts: Sequence[Excerpt], original: np.ndarray) -> dict[str, Any]:
-    """Distance between the songs of even and of odd places: real music, of half the samples."""
-    songs = list(by_song(excerpts, original).values())
-    halves = [moments(np.concatenate(songs[parity::2])) for parity in (0, 1)]
-    return {
-        'distance': frechet_distance(*halves),
-        'samples': min(half.count for half in halves),
-        'width': halves[0].width,
-        'short': any(half.short for half in halves),
-    }
 
 
 def tag_scores(

@@ -1,16 +1,20 @@
 """An evaluation on a corpus of beats and chords whose songs differ in tempo and key."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import pathlib
 import shutil
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from data_pipeline.records import RATE
 from jen1composer.errors import BadInput
 from jen1composer.evaluation import scores, systems
+from jen1composer.evaluation.distances import distance
 from jen1composer.evaluation.making import Sampling
 from jen1composer.evaluation.measuring import EMBEDDINGS, heard_together, measure_mix
 from jen1composer.tracks import TRACKS
@@ -40,6 +44,13 @@ def stems_of(number: int) -> np.ndarray:
         band.notes(notes + 12, note_s=0.25),
     )
     return np.stack([track[: SECONDS * RATE] for track in tracks])
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _one_thread_of_blas():
+    """As the command has it: of matrices this small more of them wait for each other."""
+    with threadpool_limits(limits=1, user_api='blas'):
+        yield
 
 
 @pytest.fixture(scope='module')
@@ -77,6 +88,15 @@ def measured(evaluation, sounds):
     return measure(evaluation, sounds, fake_ears.ears())
 
 
+@pytest.fixture(scope='module')
+def written(evaluation, sounds, measured):
+    """The page, and what was printed."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        page = write_results(evaluation, sounds, fake_ears.ears(), measured)
+    return page, printed.getvalue()
+
+
 def files(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -94,6 +114,12 @@ def test_excerpts_are_spread_over_songs_and_in_them(prepared, evaluation):
     assert spread([0, 2, 4, 6, 8], 2) == [2, 6]
     with pytest.raises(BadInput, match='needed are two'):
         choose_excerpts(prepared, ('validation',), RATE, 4)
+
+
+@pytest.mark.parametrize('splits', [('train',), ('test', 'train')])
+def test_songs_that_were_trained_on_are_not_held_out(composer, prepared, splits):
+    with pytest.raises(BadInput, match="--split: 'train'; allowed are splits that are held out"):
+        make_evaluation(composer, prepared, Sampling(), splits=splits, count=5, subsets=False)
 
 
 def test_every_stem_is_there_and_retrieved_ones_are_of_training_songs(evaluation, sounds):
@@ -133,7 +159,7 @@ def test_songs_go_together_better_than_strangers_and_are_at_no_distance_from_the
         means = found[measure_name]['mean']
         assert means['original'][1] > means['shuffled'][2], measure_name
     original = measured.mixes['original'].arrays[EMBEDDINGS]
-    same = scores.distance(evaluation.excerpts, original, original)
+    same = distance(evaluation.excerpts, original, original)
     assert same['interval'][0] == pytest.approx(0, abs=1e-9)
     of = distances(evaluation, sounds, fake_ears.ears(), measured)
     for track in TRACKS:
@@ -164,13 +190,12 @@ def test_what_is_measured_is_kept_and_a_mix_is_the_sum_of_its_stems(
     np.testing.assert_allclose(cell.arrays[EMBEDDINGS][0], embedded, rtol=1e-5)
 
 
-def test_the_report_says_what_was_found(evaluation, sounds, measured, capsys):
-    page = write_results(evaluation, sounds, fake_ears.ears(), measured)
+def test_the_report_says_what_was_found(sounds, written):
+    page, printed = written
     report = json.loads((sounds.folder / 'report.json').read_text())
     assert len(report['verdicts']) == 4
     assert {verdict['passed'] for verdict in report['verdicts']} <= {True, False}
     assert set(report['frechet']) == {*TRACKS, 'mix'}
-    printed = capsys.readouterr().out
     assert 'What can be said' in printed
     html = page.read_text()
     for verdict in report['verdicts']:
@@ -179,7 +204,10 @@ def test_the_report_says_what_was_found(evaluation, sounds, measured, capsys):
         assert (sounds.folder / link.split('"')[0]).is_file()
 
 
-def test_an_ear_for_words_scores_every_mix_under_its_prompt(evaluation, sounds, measured, capsys):
+def test_an_ear_for_words_scores_every_mix_under_its_prompt(
+    evaluation, sounds, measured, capsys, tmp_path
+):
+    sounds = dataclasses.replace(sounds, folder=shutil.copytree(sounds.folder, tmp_path / 'words'))
     words = dataclasses.replace(fake_ears.ears(), embedder=fake_ears.FakeWordEmbedder())
     write_results(evaluation, sounds, words, measured)
     assert 'CLAP score of mixes' in capsys.readouterr().out
@@ -200,10 +228,8 @@ def test_a_seed_decides_what_is_asked_for():
     assert asked[0].text_guidance is asked[0].given_guidance is None  # nothing to guide by
 
 
-def test_a_card_tells_what_was_found_of_this_composer_alone(
-    evaluation, sounds, measured, composer, tmp_path
-):
-    write_results(evaluation, sounds, fake_ears.ears(), measured)
+@pytest.mark.usefixtures('written')
+def test_a_card_tells_what_was_found_of_this_composer_alone(evaluation, sounds, composer, tmp_path):
     report = read_evaluation(sounds.folder, composer, ())
     section = as_section(report)
     for table in ('What can be said', 'Whether tracks go together', 'Fréchet distance of mixes'):

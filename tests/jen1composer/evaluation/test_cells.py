@@ -1,10 +1,17 @@
 """Cells: measured once for what decides them, and again where they are damaged."""
 
+import pathlib
+
 import numpy as np
 import pytest
 from etils import epath
 
-from jen1composer.evaluation.cells import Cell, cell
+from jen1composer.evaluation.cells import SOURCES, Cell, cell
+from tests.test_arrows import imports
+
+PACKAGE = pathlib.Path(__file__).parents[3] / 'jen1composer'
+# What names what is measured, keeps it or hears: ears have a fingerprint of their own.
+BESIDE = {'cells', 'embedder', 'sounds', 'systems'}
 
 
 @pytest.fixture
@@ -52,3 +59,19 @@ def test_what_fails_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError):
         cell(epath.Path(tmp_path), 'a', {}, fail)
     assert not list((tmp_path / 'cells').iterdir())
+
+
+def test_all_that_measures_decides_what_is_known_and_tables_do_not():
+    reached, left = set(), ['measuring', 'distances']
+    while left:
+        name = left.pop()
+        reached.add(name)
+        for _, imported in imports(PACKAGE / 'evaluation' / f'{name}.py'):
+            top, _, rest = imported.partition('jen1composer.evaluation.')
+            module = rest.split('.')[0]
+            if rest and not top and module not in BESIDE | reached:
+                left.append(module)
+    decides = {source.removeprefix('evaluation/') for source in SOURCES if 'evaluation/' in source}
+    assert decides == reached
+    assert 'scores' not in reached
+    assert all((PACKAGE / f'{source}.py').is_file() for source in SOURCES)

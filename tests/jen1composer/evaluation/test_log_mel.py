@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jen1composer.evaluation.log_mel import (
-    SILENCE_DB,
+    FLOOR_DB,
     filterbank,
     log_mel,
     log_mel_distance,
@@ -33,7 +33,7 @@ def test_the_truth_alone_chooses_the_frames():
     x, silence = sound(8192, 2), np.zeros((8192, 2))
     truth = log_mel(np.concatenate([x, silence]))
     guess = log_mel(np.concatenate([x / 2, silence]))
-    louder = np.where((truth > SILENCE_DB).any(-1)[:, None], guess, 0.0)  # in the truth's silence
+    louder = np.where((truth > FLOOR_DB).any(-1)[:, None], guess, 0.0)  # in the truth's silence
     assert log_mel_distance(truth, guess) == log_mel_distance(truth, louder) > 6
 
 
@@ -45,7 +45,7 @@ def test_a_truth_that_is_silent_throughout_is_measured_too():
 
 def test_silence_does_not_dilute():
     x, silence = sound(8192, 2), np.zeros((8192, 2))
-    assert (log_mel(silence) == SILENCE_DB).all()
+    assert (log_mel(silence) == FLOOR_DB).all()
     half = np.concatenate([x, silence, silence])
     full = np.concatenate([x / 2, silence, silence])
     distance = log_mel_distance(log_mel(half), log_mel(full))

@@ -6,13 +6,13 @@ import pytest
 from jen1composer.evaluation.obedience import (
     HOP,
     RATE,
+    at_rate,
     chord_share,
     chroma,
     follows_tempo,
     heard_key,
     heard_tempo,
     key_relation,
-    mono,
     note_share,
 )
 from jen1composer.harmony import CHORDS, KEYS, key_number, triad
@@ -46,7 +46,7 @@ def clicks(bpm: float, seconds: float = 10.0) -> np.ndarray:
 
 @pytest.mark.parametrize('bpm', [80.0, 100.0, 140.0])
 def test_a_pulse_is_heard_and_another_is_told_apart(bpm):
-    heard = heard_tempo(mono(clicks(bpm)))
+    heard = heard_tempo(at_rate(clicks(bpm)))
     assert follows_tempo(heard, bpm)
     assert follows_tempo(heard, 2 * bpm)
     assert not follows_tempo(heard, 1.2 * bpm)
