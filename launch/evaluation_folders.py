@@ -179,9 +179,8 @@ def measure_folders(folders: Folders, ears: Ears, out: epath.Path) -> Measured:
     found: dict[str, dict[str, list[Cell]]] = {
         side: {sound: [] for sound in folders.sounds} for side in sides
     }
-    first = [
-        measure(task) for task in work[: len(folders.sounds)]
-    ]  # compiles what threads then use
+    # The first piece compiles what the threads then use.
+    first = [measure(task) for task in work[: len(folders.sounds)]]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         rest = pool.map(measure, work[len(first) :])
         cells = command.progress(itertools.chain(first, rest), 'measured', total=len(work))

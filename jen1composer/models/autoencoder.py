@@ -11,6 +11,8 @@
 5. With `tones_per_octave`, the level of each pitch (`models.tones`) is shown to the encoder's last
    level beside (3), and the decoder ends in a level for each as well, exp(what it says), which
    sounds by the clock and is added to (4). Latents then say which notes sound, not their phase.
+   A matrix leads straight from levels to latents and another back, since what one matrix can do is
+   learnt first: without them hardly any pitch was kept (configs/tonal_autoencoder.py).
 
 Masking and noise on the latents, which make the decoder tolerant, are the training step's.
 
@@ -200,7 +202,6 @@ class Autoencoder(nn.Module):
         self.shape = dense(config.strides[0] * STEREO)
         if config.tones_per_octave:
             self.tone = dense(len(config.pitches.hz) * STEREO)
-            # Straight from levels to latents and back: what a line can do is learnt first.
             self.tone_to_latent = dense(config.latent_channels)
             self.tone_from_latent = dense(len(config.pitches.hz) * STEREO, (None, 'channel'))
 
@@ -267,14 +268,9 @@ class Autoencoder(nn.Module):
         begun = begun * repeats
         return sound + tones.sound(levels, config.pitches, config.strides[0], begun), levels
 
-    def tone_levels(self, waveform: jax.Array) -> jax.Array:
-        """What sounds at each pitch: `[batch, sample, 2]` -> `[batch, frame, pitch, 2]`."""
-        config = self.config
-        return tones.levels(waveform, config.pitches, config.hop_samples, config.tone_window)
-
     def _tone_features(self, waveform: jax.Array) -> jax.Array:
         """The levels of all pitches left and right, `[batch, frame, channel]`, of order one."""
-        return _flat((jnp.log(self.tone_levels(waveform) + LEVEL_FLOOR) + 5) / 1.5)
+        return _flat((jnp.log(tone_levels(self.config, waveform) + LEVEL_FLOOR) + 5) / 1.5)
 
     def _features(self, coefficients: jax.Array) -> jax.Array:
         """What the first layer sees of `[batch, frame, frequency, 2]`: all of order one."""
@@ -307,9 +303,9 @@ def decode_with_levels(
     return decoded, levels
 
 
-def tone_levels(model: Autoencoder, waveform: jax.Array) -> jax.Array:
-    """`Autoencoder.tone_levels`, which has no parameters."""
-    return jnp.asarray(model.apply({}, waveform, method=Autoencoder.tone_levels))
+def tone_levels(config: AutoencoderConfig, waveform: jax.Array) -> jax.Array:
+    """What sounds at each pitch: `[batch, sample, 2]` -> `[batch, frame, pitch, 2]`."""
+    return tones.levels(waveform, config.pitches, config.hop_samples, config.tone_window)
 
 
 def rotate_stereo(x: jax.Array) -> jax.Array:

@@ -15,8 +15,8 @@ With R the sample rate, B pitches an octave and a frame every s samples, pitch k
                 So sum_k a_k^2 = A^2, and the power of whatever sounds is counted once
 (3) sound       y[n] = sum_i h[n - i s] sum_k A_k[i] cos(2 pi (f_k n / R + p_k)),  h a Hann window
                 of 2 s samples centred on frame i, so that levels go from one frame to the next
-(4) the clock   f_k s / R + [n of a frame] f_k / R turns, the first kept as whole numbers c_k of
-                2^-32 turns: after i frames i c_k modulo 2^32, exact after hours as after seconds
+(4) the clock   from one frame to the next f_k s / R turns pass, kept as a whole number c_k of 2^-32
+                turns: at frame i it is i c_k modulo 2^32, exact after hours as after seconds
 
 The phases p_k are spread evenly, so that no moment is the peak of all.
 

@@ -3,6 +3,7 @@
 (1) z = encode(x)
 (2) z' = keep * (z + noise * n),  n Gaussian;  keep = 0 for `masked_share` of the frames, else 1
 (3) loss = reconstruction(x, decode(z')) + latent_penalty * mean z^2
+                                         + tones * tone_distance, if the decoder has tones
                                          + what an adversary asks, if there is one
 
 The noise has a fixed size and the penalty holds the latents near unit size, so that the encoder
@@ -80,7 +81,7 @@ def make_loss(
         decoded, told = decode_with_levels(model, ours, spoilt)
         loss, terms = reconstruction_loss(waveform, decoded, config.losses, step)
         if told is not None:
-            measured = tone_levels(model, waveform)
+            measured = tone_levels(model.config, waveform)
             term = tone_distance(measured, told, config.losses.floor)
             loss, terms = loss + config.losses.tones * term, {**terms, 'tones': term}
         power = jnp.mean(jnp.square(latents))

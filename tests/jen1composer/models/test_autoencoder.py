@@ -19,6 +19,7 @@ from jen1composer.models.autoencoder import (
     encode,
     rotate_stereo,
 )
+from jen1composer.tracks import SAMPLE_RATE
 from jen1composer.training.state import parameter_count
 from tests.jen1composer.tiny_codec import TINY, TONAL, params, sound
 
@@ -57,6 +58,20 @@ def test_the_decoder_reaches_as_far_as_it_says_and_no_further(config):
     model, weights = Autoencoder(config), params(config)
     change = derivative(functools.partial(decode, model, weights), z, frame).reshape(FRAMES, -1)
     check_reach(np.abs(change).max(axis=1), config.decoder_reach)
+
+
+def test_a_tone_that_the_decoder_names_is_heard():
+    """Its bias alone makes one pitch loud on one side, whatever the latents say."""
+    model, weights, pitch = Autoencoder(TONAL), params(TONAL), 4
+    bias = np.zeros((len(TONAL.pitches.hz), 2), np.float32)
+    bias[pitch, 1] = 7.0  # a level of about 1/e
+    loud = {**weights, 'tone': {**weights['tone'], 'bias': jnp.asarray(bias.ravel())}}
+    z = jnp.zeros((1, 60, TONAL.latent_channels))
+    added = np.asarray(decode(model, loud, z) - decode(model, weights, z))[0]
+    heard = np.abs(np.fft.rfft(added[:, 1] * np.hanning(len(added)))) * 4 / len(added)
+    assert heard.argmax() == round(TONAL.pitches.hz[pitch] * len(added) / SAMPLE_RATE)
+    np.testing.assert_allclose(heard.max(), np.exp(-1), rtol=0.2)
+    assert np.abs(added[:, 0]).max() < 1e-5
 
 
 def derivative(f, x, direction):
