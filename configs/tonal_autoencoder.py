@@ -59,7 +59,8 @@ def get_config(arg: str = '') -> ConfigDict:
     config.model.tone_window = 8192  # samples
     config.losses.sizes = (8192, 2048, 512, 128)
     config.losses.level = 0.1
-    config.losses.tones = 0.3
-    config.loop.total_steps = 2600
+    config.losses.tones = 0.1
+    config.loop.total_steps = 8000
+    config.loop.evaluate_every = 1000
     config.whitening_channels = 48
     return config

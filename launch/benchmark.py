@@ -44,6 +44,7 @@ PEER_PYTHON = flags.DEFINE_string('peer_python', None, 'A Python that has PyTorc
 DTYPE = flags.DEFINE_enum(
     'dtype', 'float32', ['float32', 'bfloat16'], 'Arithmetic of the composers that are trained.'
 )
+CASES = flags.DEFINE_list('cases', [], 'Of launch/train_cases.py that are trained; the usual ones.')
 QUICK = flags.DEFINE_bool('quick', False, 'The least of all, to see that it works.')
 DATA = flags.DEFINE_string('data', None, 'A prepared folder to read instead of noise.')
 LATENTS = flags.DEFINE_string('latents', None, 'A folder of latents to read instead of noise.')
@@ -115,6 +116,10 @@ def main(argv: list[str]) -> None:
 def _speed(out: Any) -> Any:
     from jen1composer.errors import require
     from launch.speed_parts import Options, measure_parts
+    from launch.train_cases import CASES as KNOWN
+
+    for case in CASES.value:
+        require(case in KNOWN, '--cases', case, f'are {", ".join(KNOWN)}')
 
     require(
         bool(PEER.value) == bool(PEER_PYTHON.value),
@@ -127,6 +132,7 @@ def _speed(out: Any) -> Any:
         workdir=WORKDIR.value,
         rounds=REPEATS.value,
         dtype=DTYPE.value,
+        cases=CASES.value,
         quick=QUICK.value,
         progress=command.progress,
     )

@@ -28,7 +28,7 @@ from launch import (
     track_costs,
     train_benchmark,
 )
-from launch.train_cases import CONFIGS
+from launch.train_cases import USUAL
 
 SAMPLERS, SAMPLER_STEPS = ('ddim', 'dpmpp_2m'), (5, 10, 20, 50)
 
@@ -45,6 +45,7 @@ class Options:
         workdir: of the composer that samples, or None for that of the package.
         rounds: of what is compared; pieces and starts that are timed are fewer.
         dtype: of the composers that are trained.
+        cases: of `train_cases` that are trained; (): the usual ones.
         quick: the least of everything, to see that it works.
         progress: `launch.command.progress`.
     """
@@ -53,6 +54,7 @@ class Options:
     workdir: str | None
     rounds: int
     dtype: str
+    cases: Sequence[str]
     quick: bool
     progress: Callable[..., Iterable[Any]]
 
@@ -73,9 +75,9 @@ def measure_parts(names: Sequence[str], options: Options, out: epath.Path) -> li
 
 
 def _train(options: Options) -> Iterator[Told]:
-    names = list(CONFIGS)
+    usual = USUAL[:2] if options.quick else USUAL
     for found in train_benchmark.measure_training(
-        names[:2] if options.quick else names,
+        options.cases or usual,
         peer_python=options.peer_python,
         rounds=1 if options.quick else options.rounds,
         steps=1 if options.quick else 3,

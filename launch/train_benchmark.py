@@ -6,7 +6,8 @@ configs say; and those of the same network in PyTorch (`train_peer`), as it come
 All take turns, round by round, so that what else the machine does meets all of them; a ratio is
 that of one round, ours over theirs, and told are the median and the extremes of the rounds.
 
-(1) peak = the most operations a second that a float32 product of 2048 x 2048 came to, any round
+(1) peak = the most operations a second that a product of two square matrices of noise came to in
+    the arithmetic asked for, any round; 2048 a side on a CPU, 8192 on what is faster
 (2) MFU = operations of the model's gradient / (seconds of a step x peak)
 
 The times are by the clock, so they want an idle machine: PyTorch's threads wait for each other,
@@ -33,10 +34,11 @@ from ml_collections import ConfigDict
 
 from jen1composer.evaluation.page import Table
 from jen1composer.training.state import parameter_count
-from launch.train_cases import CONFIGS, Trainer
-from launch.train_peer import MODES, Peer, require_same, write_job
+from launch.train_cases import CASES, Trainer
+from launch.train_peer import Peer, require_same, write_job
 
-PEAK_SIZE = 2048
+PEAK_SIZE = {'cpu': 2048}  # of a side, by backend
+PEAK_SIZE_ELSE = 8192
 
 Found = dict[str, Any]  # JSON
 Progress = Callable[..., Iterable[Any]]
@@ -52,7 +54,7 @@ def measure_training(
     dtype: str,
     progress: Progress,
 ) -> Iterator[Found]:
-    """Every config of `names`, see `CONFIGS`: after each, all that has been found so far.
+    """Every case of `names`, see `CASES`: after each, all that has been found so far.
 
     Args:
         names: which.
@@ -66,11 +68,12 @@ def measure_training(
     peaks: list[float] = []
     rows: list[Found] = []
     for name in names:
-        config = CONFIGS[name]()
+        config = CASES[name].config()
         if 'dtype' in config.model:
             config.model.dtype = dtype
         turns = functools.partial(progress, desc=name)
-        row = _measure_one(config, peer_python, rounds, steps, threads, peaks, turns)
+        modes = CASES[name].modes if peer_python else ()
+        row = _measure_one(config, peer_python, modes, rounds, steps, threads, peaks, turns)
         rows.append({'name': name} | row)
         yield {
             'device': jax.devices()[0].device_kind,
@@ -93,6 +96,7 @@ def with_mfu(row: Found, peak: float) -> Found:
 def _measure_one(
     config: ConfigDict,
     peer_python: str | None,
+    modes: Sequence[str],
     rounds: int,
     steps: int,
     threads: int,
@@ -101,6 +105,7 @@ def _measure_one(
 ) -> Found:
     trainer = Trainer(config, ('adamw', config.optimizer.name))
     model_flops = trainer.subject.model_flops
+    dtype = config.model.get('dtype', 'float32')
     row: Found = {
         'parameters': parameter_count(trainer.params),
         'model_flops': model_flops,
@@ -114,14 +119,14 @@ def _measure_one(
         try:
             if peer_python is not None:
                 write_job(pathlib.Path(folder), trainer)
-                for mode in MODES:
+                for mode in modes:
                     peer = Peer(peer_python, pathlib.Path(folder), mode, threads)
                     peers.append(peer)
                     sides[f'torch, {mode}'] = peer.times
                 row['peer'] = peers[0].facts
-                dtype = config.model.get('dtype', 'float32')
                 require_same(row['parameters'], model_flops, dtype, peers[0].facts)
-            seconds = rounds_of(sides, rounds, steps, peaks, progress)
+            measure_peak = functools.partial(peak_flops, jnp.dtype(dtype))
+            seconds = rounds_of(sides, rounds, steps, peaks, measure_peak, progress)
         finally:
             for peer in peers:
                 peer.close()
@@ -138,6 +143,7 @@ def rounds_of(
     rounds: int,
     steps: int,
     peaks: list[float],
+    peak: Callable[[], float],
     progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> dict[str, list[float]]:
     """The median of each side's steps in each round; a round more comes first and is left out."""
@@ -149,7 +155,7 @@ def rounds_of(
             median = statistics.median(sides[name](steps))
             if turn > 0:
                 found[name].append(median)
-        peaks.append(peak_flops())
+        peaks.append(peak())
     return found
 
 
@@ -168,16 +174,17 @@ def summary(times: Sequence[float]) -> Found:
     return {'median_s': statistics.median(times), 'least_s': min(times), 'most_s': max(times)}
 
 
-def peak_flops() -> float:
+def peak_flops(dtype: jnp.dtype) -> float:
     """Equation (1), of three products now."""
-    matrix = jnp.ones((PEAK_SIZE, PEAK_SIZE), jnp.float32)
+    size = PEAK_SIZE.get(jax.default_backend(), PEAK_SIZE_ELSE)
+    matrix = jax.random.normal(jax.random.key(0), (size, size), dtype)
     _product(matrix).block_until_ready()
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
         _product(matrix).block_until_ready()
         seconds.append(time.perf_counter() - began)
-    return 2 * PEAK_SIZE**3 / min(seconds)
+    return 2 * size**3 / min(seconds)
 
 
 @jax.jit

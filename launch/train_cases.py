@@ -30,6 +30,7 @@ and left:
       matrix by its weights, runs at 84 to 209, and transposed in memory first at 197 to 242
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -40,7 +41,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from configs import demo, demo_autoencoder
+from configs import demo, demo_autoencoder, paper_composer
 from jen1composer.training.state import TrainState, initial_state
 from jen1composer.training.step import make_train_step
 from launch.description import GivenByData, Subject, subject_of
@@ -59,11 +60,34 @@ def large() -> ConfigDict:
     return config
 
 
-CONFIGS: Mapping[str, Callable[[], ConfigDict]] = {
-    'composer': demo.get_config,
-    'autoencoder': demo_autoencoder.get_config,
-    'large composer': large,
+def paper() -> ConfigDict:
+    """The paper's composer, 8 windows: one group of channels, which the peer has, and no remat.
+
+    Weights, average, moments and gradient are 15 GB on each side.
+    """
+    config = paper_composer.get_config()
+    config.batch = 8
+    config.model.norm_groups, config.model.remat = 1, 'none'
+    del config.model.context_width  # the text's own
+    return config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is timed, and in which modes PyTorch's side of it is (`train_peer`)."""
+
+    config: Callable[[], ConfigDict]
+    modes: Sequence[str] = ('eager', 'compile')
+
+
+# The last one needs an accelerator, and is timed where it is asked for.
+CASES: Mapping[str, Case] = {
+    'composer': Case(config=demo.get_config),
+    'autoencoder': Case(config=demo_autoencoder.get_config),
+    'large composer': Case(config=large),
+    'paper composer': Case(config=paper, modes=('eager',)),
 }
+USUAL = ('composer', 'autoencoder', 'large composer')
 
 
 class Trainer:

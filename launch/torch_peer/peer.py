@@ -38,6 +38,7 @@ def main(folder: str, mode: str, threads: str) -> None:
     }
     model, forward, loss = build(job, arrays)
     load(model, under('weights', arrays))
+    multiply_in_tf32(False)  # what is compared is float32
     low = torch.autocast(device, torch.bfloat16, enabled=job['dtype'] == 'bfloat16')
     with torch.no_grad(), low:
         error = (forward() - arrays['expected']).abs().max().item()
@@ -52,6 +53,7 @@ def main(folder: str, mode: str, threads: str) -> None:
         torch=torch.__version__,
         device=torch.cuda.get_device_name() if device == 'cuda' else 'cpu',
     )
+    multiply_in_tf32(True)  # as JAX does on a GPU unless told otherwise
     step = make_step(model, torch.compile(loss) if mode == 'compile' else loss, job, low)
     for line in sys.stdin:
         say(seconds=[timed(step, device) for _ in range(int(line))])
@@ -119,6 +121,12 @@ def make_step(
             torch._foreach_lerp_(average, weights, 1 - job['ema_decay'])
 
     return step
+
+
+def multiply_in_tf32(allowed: bool) -> None:
+    """Whether a GPU may round the factors of float32 products and convolutions to 10 bits."""
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def timed(step: Callable[[], None], device: str) -> float:

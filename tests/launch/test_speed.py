@@ -106,8 +106,7 @@ def test_an_output_may_be_off_by_what_its_arithmetic_rounds():
                 require_same(10, 1000, dtype, facts)
 
 
-def test_sides_take_turns_and_a_ratio_is_of_one_round(monkeypatch):
-    monkeypatch.setattr(train_benchmark, 'peak_flops', lambda: 1.0)
+def test_sides_take_turns_and_a_ratio_is_of_one_round():
     asked, peaks = [], []
 
     def side(name, seconds):
@@ -117,7 +116,8 @@ def test_sides_take_turns_and_a_ratio_is_of_one_round(monkeypatch):
 
         return times
 
-    found = rounds_of({'a': side('a', 1.0), 'b': side('b', 2.0)}, 3, 2, peaks, iter)
+    sides = {'a': side('a', 1.0), 'b': side('b', 2.0)}
+    found = rounds_of(sides, 3, 2, peaks, lambda: 1.0, iter)
     assert asked == ['a', 'b', 'b', 'a', 'a', 'b', 'b', 'a']
     assert found == {'a': [4.0, 5.0, 8.0], 'b': [6.0, 12.0, 14.0]}  # the first is left out
     assert ratios(found['a'], found['b'])['rounds'] == [4 / 6, 5 / 12, 8 / 14]
@@ -125,7 +125,7 @@ def test_sides_take_turns_and_a_ratio_is_of_one_round(monkeypatch):
 
 
 def test_what_was_measured_is_written_case_by_case(monkeypatch, tmp_path):
-    def case(config, peer_python, rounds, steps, threads, peaks, progress):
+    def case(config, peer_python, modes, rounds, steps, threads, peaks, progress):
         if len(peaks) == 2:
             raise RunFailed('the third failed')
         peaks.append((1e9, 3e9)[len(peaks)])
@@ -138,6 +138,7 @@ def test_what_was_measured_is_written_case_by_case(monkeypatch, tmp_path):
         workdir=None,
         rounds=1,
         dtype='float32',
+        cases=(),
         quick=False,
         progress=lambda items, desc: items,
     )
