@@ -41,9 +41,17 @@ from configs import small
 
 
 def get_config(arg: str = '') -> ConfigDict:
-    """`arg` is ''."""
-    config = small.get_config(arg)
+    """`arg` is '', or 'begin' for what it begins with."""
+    if arg not in ('', 'begin'):
+        raise ValueError(f"argument {arg!r}; allowed are '' and 'begin'")
+    config = small.get_config()
     config.data.latents = 'tonal/latents'
     config.data.autoencoder = 'tonal/autoencoder'
-    config.curriculum.stage_steps = (400, 400, 400, 3300)
+    config.model.channels = (192, 288, 416)
+    if arg == 'begin':
+        config.batch = 32
+        config.curriculum.stage_steps = (500, 500, 500, 10500)
+    else:
+        config.init_from = 'tonal/begin'
+        config.curriculum.stage_steps = (1, 1, 1, 3997)  # the last stage; the rest it has behind it
     return config

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from jen1composer.generation.composer import Composer
 from jen1composer.serving.weight_quality import Loss
@@ -104,7 +105,11 @@ def _training(composer: Composer, facts: Facts) -> dict[str, str]:
         heard = f'{facts.examples:,} windows, {facts.examples * window_s / 3600:.1f} hours of them'
     seconds = training_seconds(facts.metrics)
     hours = ', '.join(f'{split} {hours:.2f}' for split, hours in facts.hours.items())
-    rows = {
+    before = facts.identity.get('init_from', '')
+    begun = {
+        'began with': f'the weights of `{epath.Path(before).name}`, whose steps are not counted'
+    }
+    rows = (begun if before else {}) | {
         'steps': f'{composer.step:,}',
         'seen in training': heard,
         'time in training steps': f'{seconds / 3600:.2f} hours' if seconds else UNKNOWN,

@@ -64,6 +64,13 @@ def test_what_is_known_is_told(composer):
     ):
         assert line in said
     assert UNKNOWN not in said
+    assert 'began with' not in said
+
+
+def test_weights_that_it_began_with_are_told_by_name(composer):
+    said = model_card(composer, facts(identity={'init_from': '/somewhere/of/mine/before'}), {})
+    assert '| began with | the weights of `before`, whose steps are not counted |' in said
+    assert 'somewhere' not in said
 
 
 def test_what_is_not_known_is_said(composer):
