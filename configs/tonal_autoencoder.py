@@ -4,10 +4,10 @@
       --workdir=tonal/autoencoder --config.data=tonal/data
 
 That of configs/small_autoencoder.py with tones: 192 pitches, a quarter of a tone apart, whose
-levels the latents tell and whose oscillators go by the clock. Trained on the 48 training songs of Freedoom
-(131 min). On two virtual CPU cores that other work was using as well a step took .17 s: 23 min of
-training, and four minutes for the whitening, fitted on every latent of the training songs, and the
-report. Measured on 12 validation and 12 test songs, in dB:
+levels the latents tell and whose oscillators go by the clock. Trained on the 48 training songs of
+Freedoom (131 min). On two virtual CPU cores that other work was using as well a step took .17 s: 23
+min of training, and four minutes for the whitening, fitted on every latent of the training songs,
+and the report. Measured on 12 validation and 12 test songs, in dB:
 
                                         validation   test
   log-mel distance, decoded             2.48         2.56

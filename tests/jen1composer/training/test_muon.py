@@ -8,7 +8,14 @@ import pytest
 from optax import contrib
 
 from jen1composer.training import muon as ours
-from jen1composer.training.muon import COEFFICIENTS, STEPS, orthogonalized
+from jen1composer.training.muon import (
+    COEFFICIENTS,
+    STEPS,
+    directions,
+    one_by_one,
+    orthogonalized,
+    together,
+)
 
 
 def singular_values(rows: int, columns: int, quietest: float) -> np.ndarray:
@@ -38,6 +45,33 @@ def test_both_ways_of_computing_it_are_the_same(shape, quietest):
 def test_nothing_stays_nothing():
     for shape in ((4, 4), (4, 9)):
         assert (orthogonalized(jnp.zeros(shape)) == 0).all()
+
+
+def matrices(*shapes):
+    rng = np.random.default_rng(2)
+    return [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes]
+
+
+@pytest.mark.parametrize('shape', [(8, 8), (8, 40), (40, 8)])
+def test_a_stack_is_its_matrices(shape):
+    some = matrices(shape, shape[::-1], shape)
+    for found, alone in zip(together(some), one_by_one(some), strict=True):
+        np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def test_each_gets_its_own_and_those_of_one_shape_share_products_where_that_is_quicker():
+    some = matrices((8, 12), (5, 4), (8, 12), (12, 8), (8, 12))
+    for found, alone in zip(directions(some), one_by_one(some), strict=True):
+        np.testing.assert_array_equal(found, alone)
+
+    def products(platform, *shapes):
+        lowered = jax.jit(directions).trace(matrices(*shapes)).lower(lowering_platforms=(platform,))
+        return lowered.as_text().count('stablehlo.dot_general')
+
+    one = products('cpu', (8, 12))
+    assert products('cpu', (8, 12), (8, 12), (8, 12)) == 3 * one
+    assert products('cuda', (8, 12), (12, 8), (8, 12)) == one
+    assert products('tpu', (8, 12), (8, 16)) == 2 * one
 
 
 def test_a_run_goes_on_from_a_state_of_optax():
