@@ -17,9 +17,10 @@ the quiet directions are, by 3.4445^2 a step, which the rounding of a shorter fo
 
 What `optax.contrib.muon` does is the same to rounding, and so is its state, whose checkpoints
 serve. It maps (1) over stacks, of one matrix mostly, and a CPU takes two to three times as long
-over such batched products as over plain ones. Elsewhere many small products are the trouble: on an
-H200 some 1,200 of them came to most of a step of 134 ms (launch/train_cases.py). So off the CPU all
-matrices of one shape or its transpose are one stack, which left 350; that was not timed.
+over such batched products as over plain ones. Elsewhere many small products are the trouble: a step
+with some 1,200 of them took 134 ms on an H200, and one of a larger network without them 9.4
+(launch/train_cases.py). So off the CPU all matrices of one shape or its transpose are one stack,
+which leaves 350; that was not timed.
 """
 
 from collections import defaultdict
