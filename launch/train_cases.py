@@ -36,8 +36,8 @@ On one H200 (float32 in TF32, jax 0.11.2), training as launch.train_composer doe
     20.9 M, AdamW, 8 windows of 512 frames, bfloat16: 9.4 ms, and less than 84 s to compile,
       PyTorch's compiler included
 
-so the 1,231 small float32 products of Muon were looked at: on stacks (`muon.together`) 352 are left,
-which was not timed.
+so the 1,231 small float32 products of Muon were looked at: on stacks (`muon.together`) 352 are
+left, which was not timed.
 """
 
 import dataclasses
