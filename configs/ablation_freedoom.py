@@ -20,8 +20,8 @@ idle machine, the 9 of the style 17 min on a busy one. Three seeds, +- half of a
 
 So at 600 steps the paper's direction does not hold for the loss: four networks that know nothing of
 each other, each of a quarter of the parameters and half as wide, are ahead by far, one shared time
-and no curriculum by some. What only a joint model with a time for each track has is the gap, how
-much worse the loss is with another song's tracks given: .040 against .020, and 0 for separate ones.
+and no curriculum by some. What only a joint model has is the gap, how much worse the loss is with
+another song's tracks given: .040 with a time for each track, .020 with one, 0 for separate ones.
 A joint network has to learn four tracks and all tasks in the same steps; the package's, of 7.5 M
 parameters, was at .645 after 5000 (configs/small.py).
 

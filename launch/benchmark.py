@@ -29,6 +29,7 @@ Prints tables.
 """
 
 import json
+import os
 from typing import Any
 
 from absl import flags
@@ -44,7 +45,13 @@ PEER_PYTHON = flags.DEFINE_string('peer_python', None, 'A Python that has PyTorc
 DTYPE = flags.DEFINE_enum(
     'dtype', 'float32', ['float32', 'bfloat16'], 'Arithmetic of the composers that are trained.'
 )
-CASES = flags.DEFINE_list('cases', [], 'Of launch/train_cases.py that are trained; the usual ones.')
+CASES = flags.DEFINE_list(
+    'cases',
+    [],
+    'What is trained: composer, autoencoder, large composer (these if not given), or '
+    'paper composer, with an accelerator.',
+)
+MUON = flags.DEFINE_bool('muon', True, "Ours with the configs' own optimiser too, beside AdamW.")
 QUICK = flags.DEFINE_bool('quick', False, 'The least of all, to see that it works.')
 DATA = flags.DEFINE_string('data', None, 'A prepared folder to read instead of noise.')
 LATENTS = flags.DEFINE_string('latents', None, 'A folder of latents to read instead of noise.')
@@ -114,10 +121,14 @@ def main(argv: list[str]) -> None:
 
 
 def _speed(out: Any) -> Any:
+    if PEER.value:  # which needs its part of the memory that JAX would take at once
+        os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
     from jen1composer.errors import require
     from launch.speed_parts import Options, measure_parts
     from launch.train_cases import CASES as KNOWN
 
+    trained = ONLY.value in ('train', 'all')
+    require(trained or not CASES.value, '--cases', CASES.value, 'is for --only=train or all')
     for case in CASES.value:
         require(case in KNOWN, '--cases', case, f'are {", ".join(KNOWN)}')
 
@@ -132,7 +143,8 @@ def _speed(out: Any) -> Any:
         workdir=WORKDIR.value,
         rounds=REPEATS.value,
         dtype=DTYPE.value,
-        cases=CASES.value,
+        cases=list(dict.fromkeys(CASES.value)),
+        muon=MUON.value,
         quick=QUICK.value,
         progress=command.progress,
     )

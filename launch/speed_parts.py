@@ -46,6 +46,7 @@ class Options:
         rounds: of what is compared; pieces and starts that are timed are fewer.
         dtype: of the composers that are trained.
         cases: of `train_cases` that are trained; (): the usual ones.
+        muon: whether they are timed with their configs' optimiser as well.
         quick: the least of everything, to see that it works.
         progress: `launch.command.progress`.
     """
@@ -55,6 +56,7 @@ class Options:
     rounds: int
     dtype: str
     cases: Sequence[str]
+    muon: bool
     quick: bool
     progress: Callable[..., Iterable[Any]]
 
@@ -83,6 +85,7 @@ def _train(options: Options) -> Iterator[Told]:
         steps=1 if options.quick else 3,
         threads=os.cpu_count() or 1,
         dtype=options.dtype,
+        muon=options.muon,
         progress=options.progress,
     ):
         yield found, train_benchmark.tables(found), _ratios(found)

@@ -7,7 +7,7 @@ All take turns, round by round, so that what else the machine does meets all of 
 that of one round, ours over theirs, and told are the median and the extremes of the rounds.
 
 (1) peak = the most operations a second that a product of two square matrices of noise came to in
-    the arithmetic asked for, any round; 2048 a side on a CPU, 8192 on what is faster
+    the arithmetic of the case, any round; 2048 a side on a CPU, 8192 on what is faster
 (2) MFU = operations of the model's gradient / (seconds of a step x peak)
 
 The times are by the clock, so they want an idle machine: PyTorch's threads wait for each other,
@@ -25,6 +25,7 @@ import pathlib
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,13 +33,13 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jen1composer.errors import require
 from jen1composer.evaluation.page import Table
 from jen1composer.training.state import parameter_count
 from launch.train_cases import CASES, Trainer
 from launch.train_peer import Peer, require_same, write_job
 
-PEAK_SIZE = {'cpu': 2048}  # of a side, by backend
-PEAK_SIZE_ELSE = 8192
+PEAK_SIZES = (2048, 8192)  # of a side, on a CPU and on what is faster
 
 Found = dict[str, Any]  # JSON
 Progress = Callable[..., Iterable[Any]]
@@ -52,6 +53,7 @@ def measure_training(
     steps: int,
     threads: int,
     dtype: str,
+    muon: bool,
     progress: Progress,
 ) -> Iterator[Found]:
     """Every case of `names`, see `CASES`: after each, all that has been found so far.
@@ -63,12 +65,20 @@ def measure_training(
         steps: of each side in a round.
         threads: of the peer.
         dtype: of the composers' arithmetic on both sides.
+        muon: whether our steps are timed with the config's optimiser as well.
         progress: `launch.command.progress`.
+
+    Raises BadInput for a case that needs an accelerator, where there is none.
     """
-    peaks: list[float] = []
+    for name in names:
+        here = jax.default_backend() != 'cpu' or not CASES[name].accelerator
+        require(here, '--cases', name, 'is what a CPU has the memory for')
+    peaks: dict[str, list[float]] = defaultdict(list)  # by the arithmetic they are of
     rows: list[Found] = []
     for name in names:
         config = CASES[name].config()
+        if not muon:
+            config.optimizer.name = 'adamw'
         if 'dtype' in config.model:
             config.model.dtype = dtype
         turns = functools.partial(progress, desc=name)
@@ -79,13 +89,13 @@ def measure_training(
             'device': jax.devices()[0].device_kind,
             'threads': threads,
             'dtype': dtype,
-            'peak_flops_per_s': max(peaks),
-            'rows': [with_mfu(row, max(peaks)) for row in rows],
+            'peak_flops_per_s': {name: max(found) for name, found in peaks.items()},
+            'rows': [with_mfu(row, max(peaks[row['dtype']])) for row in rows],
         }
 
 
 def with_mfu(row: Found, peak: float) -> Found:
-    """Equation (2) for all sides of a row."""
+    """Equation (2) for all sides of a row, by the peak of its arithmetic."""
     sides = {
         name: side | {'mfu': row['model_flops'] / (side['median_s'] * peak)}
         for name, side in row['sides'].items()
@@ -100,13 +110,14 @@ def _measure_one(
     rounds: int,
     steps: int,
     threads: int,
-    peaks: list[float],
+    peaks: Mapping[str, list[float]],
     progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> Found:
     trainer = Trainer(config, ('adamw', config.optimizer.name))
     model_flops = trainer.subject.model_flops
     dtype = config.model.get('dtype', 'float32')
     row: Found = {
+        'dtype': dtype,
         'parameters': parameter_count(trainer.params),
         'model_flops': model_flops,
         'peer': None,
@@ -126,7 +137,7 @@ def _measure_one(
                 row['peer'] = peers[0].facts
                 require_same(row['parameters'], model_flops, dtype, peers[0].facts)
             measure_peak = functools.partial(peak_flops, jnp.dtype(dtype))
-            seconds = rounds_of(sides, rounds, steps, peaks, measure_peak, progress)
+            seconds = rounds_of(sides, rounds, steps, peaks[dtype], measure_peak, progress)
         finally:
             for peer in peers:
                 peer.close()
@@ -176,7 +187,7 @@ def summary(times: Sequence[float]) -> Found:
 
 def peak_flops(dtype: jnp.dtype) -> float:
     """Equation (1), of three products now."""
-    size = PEAK_SIZE.get(jax.default_backend(), PEAK_SIZE_ELSE)
+    size = PEAK_SIZES[jax.default_backend() != 'cpu']
     matrix = jax.random.normal(jax.random.key(0), (size, size), dtype)
     _product(matrix).block_until_ready()
     seconds = []
@@ -209,9 +220,9 @@ def tables(found: Found) -> list[Table]:
                     else f'{ratio["median"]:.2f} ({ratio["least"]:.2f} to {ratio["most"]:.2f})',
                 ]
             )
-    title = (
-        f'Training steps, {found["dtype"]}, {found["device"]}: the machine multiplies '
-        f'{found["peak_flops_per_s"] / 1e9:.0f} GFLOP/s'
+    peaks = ', '.join(
+        f'{peak / 1e9:.0f} GFLOP/s in {dtype}' for dtype, peak in found['peak_flops_per_s'].items()
     )
+    title = f'Training steps, {found["device"]}: the machine multiplies {peaks}'
     header = ('config', 'side', 'median ms', 'least', 'most', 'MFU', 'ours, adamw / this')
     return [Table(title=title, header=header, rows=rows)]

@@ -105,11 +105,11 @@ def _training(composer: Composer, facts: Facts) -> dict[str, str]:
         heard = f'{facts.examples:,} windows, {facts.examples * window_s / 3600:.1f} hours of them'
     seconds = training_seconds(facts.metrics)
     hours = ', '.join(f'{split} {hours:.2f}' for split, hours in facts.hours.items())
-    before = facts.identity.get('init_from', '')
-    begun = {
-        'began with': f'the weights of `{epath.Path(before).name}`, whose steps are not counted'
-    }
-    rows = (begun if before else {}) | {
+    rows = {}
+    if before := facts.identity.get('init_from', ''):
+        name = epath.Path(before).name
+        rows['began with'] = f'averaged weights of `{name}`, whose steps are not counted here'
+    rows |= {
         'steps': f'{composer.step:,}',
         'seen in training': heard,
         'time in training steps': f'{seconds / 3600:.2f} hours' if seconds else UNKNOWN,

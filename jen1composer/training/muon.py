@@ -17,10 +17,9 @@ the quiet directions are, by 3.4445^2 a step, which the rounding of a shorter fo
 
 What `optax.contrib.muon` does is the same to rounding, and so is its state, whose checkpoints
 serve. It maps (1) over stacks, of one matrix mostly, and a CPU takes two to three times as long
-over such batched products as over plain ones. Elsewhere many small products are the trouble: a step
-with some 1,200 of them took 134 ms on an H200, and one of a larger network without them 9.4
-(launch/train_cases.py). So off the CPU all matrices of one shape or its transpose are one stack,
-which leaves 350; that was not timed.
+over such batched products as over plain ones. Elsewhere many small products may be what costs most
+(launch/train_cases.py; not timed apart), so off the CPU all matrices of one shape or its transpose
+are one stack.
 """
 
 from collections import defaultdict
@@ -83,9 +82,9 @@ def together(matrices: Sequence[jax.Array]) -> list[jax.Array]:
 
 def directions(matrices: Sequence[jax.Array]) -> list[jax.Array]:
     """X_5 of each, in the way that the platform is quick at."""
-    by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    by_shape: dict[Any, list[int]] = defaultdict(list)
     for i, x in enumerate(matrices):
-        by_shape[tuple(sorted(x.shape))].append(i)
+        by_shape[x.dtype, *sorted(x.shape)].append(i)
     made = list(matrices)
     for places in by_shape.values():
         group = [matrices[i] for i in places]

@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from etils import epath
@@ -17,8 +18,9 @@ from configs import demo, demo_autoencoder
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.training.state import parameter_count
 from launch import sampling_benchmark, speed_parts, start_benchmark, train_benchmark
+from launch.description import subject_of
 from launch.train_benchmark import ratios, rounds_of
-from launch.train_cases import Trainer
+from launch.train_cases import CASES, GIVEN, Trainer
 from launch.train_peer import OUTPUT_AGREES, Peer, require_same, write_job
 from tests.jen1composer import tiny_composer
 
@@ -126,11 +128,13 @@ def test_sides_take_turns_and_a_ratio_is_of_one_round():
 
 def test_what_was_measured_is_written_case_by_case(monkeypatch, tmp_path):
     def case(config, peer_python, modes, rounds, steps, threads, peaks, progress):
-        if len(peaks) == 2:
+        found = peaks['float32']
+        if len(found) == 2:
             raise RunFailed('the third failed')
-        peaks.append((1e9, 3e9)[len(peaks)])
+        found.append((1e9, 3e9)[len(found)])
         side = {'median_s': 2.0, 'least_s': 1.0, 'most_s': 3.0}
-        return {'parameters': 1, 'model_flops': 3e9, 'sides': {'ours': side}, 'ratios': {}}
+        row = {'dtype': 'float32', 'parameters': 1, 'model_flops': 3e9}
+        return row | {'sides': {'ours': side}, 'ratios': {}}
 
     monkeypatch.setattr(train_benchmark, '_measure_one', case)
     options = speed_parts.Options(
@@ -139,6 +143,7 @@ def test_what_was_measured_is_written_case_by_case(monkeypatch, tmp_path):
         rounds=1,
         dtype='float32',
         cases=(),
+        muon=True,
         quick=False,
         progress=lambda items, desc: items,
     )
@@ -180,12 +185,48 @@ def test_a_start_takes_as_long_as_its_process_and_its_failure_is_told():
         compile(code.format(workdir=None), 'start', 'exec')
 
 
-@pytest.mark.parametrize('flag', ['--peer=torch', '--peer_python=/no/such', '--dtype=float16'])
-def test_bad_input_is_one_line(flag, tmp_path):
-    command = [sys.executable, '-m', 'launch.benchmark', f'--out={tmp_path}', '--only=train', flag]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ('only', 'flag'),
+    [
+        ('train', '--peer=torch'),
+        ('train', '--peer_python=/no/such'),
+        ('train', '--dtype=float16'),
+        ('train', '--cases=nothing'),
+        ('tracks', '--cases=composer'),
+    ],
+)
+def test_bad_input_is_one_line(only, flag, tmp_path):
+    command = [sys.executable, '-m', 'launch.benchmark', f'--out={tmp_path}', f'--only={only}']
+    result = subprocess.run([*command, flag], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 2, result.stderr
-    assert result.stderr.splitlines()[-1].startswith('error: ')
+    last, (name, value) = result.stderr.splitlines()[-1], flag.split('=')
+    assert last.startswith('error: ')
+    assert name in last or value in last
+
+
+def test_what_needs_an_accelerator_is_not_begun_without_one(monkeypatch):
+    monkeypatch.setattr(train_benchmark, '_measure_one', None)
+    asked = train_benchmark.measure_training(
+        ['composer', 'paper composer'],
+        peer_python=None,
+        rounds=1,
+        steps=1,
+        threads=1,
+        dtype='bfloat16',
+        muon=False,
+        progress=lambda items, desc: items,
+    )
+    with pytest.raises(BadInput, match="--cases: 'paper composer'"):
+        next(asked)
+
+
+def test_the_case_of_the_papers_size_is_one_that_the_peer_has():
+    config = CASES['paper composer'].config()
+    model = subject_of(config, GIVEN, None)
+    shapes = jax.eval_shape(model.init_params)
+    assert 7e8 < sum(leaf.size for leaf in jax.tree.leaves(shapes)) < 8e8
+    assert config.model.norm_groups == 1
+    assert 'context_width' not in config.model
 
 
 def test_a_python_without_torch_is_refused(tmp_path):

@@ -69,7 +69,7 @@ def test_what_is_known_is_told(composer):
 
 def test_weights_that_it_began_with_are_told_by_name(composer):
     said = model_card(composer, facts(identity={'init_from': '/somewhere/of/mine/before'}), {})
-    assert '| began with | the weights of `before`, whose steps are not counted |' in said
+    assert '| began with | averaged weights of `before`, whose steps are not counted here |' in said
     assert 'somewhere' not in said
 
 

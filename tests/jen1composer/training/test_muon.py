@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from optax import contrib
 
 from jen1composer.training import muon as ours
@@ -71,11 +73,25 @@ def test_each_gets_its_own_and_those_of_one_shape_share_products_where_that_is_q
     one = products('cpu', (8, 12))
     assert products('cpu', (8, 12), (8, 12), (8, 12)) == 3 * one
     assert products('cuda', (8, 12), (12, 8), (8, 12)) == one
+    assert products('tpu', (8, 12), (12, 8), (8, 12)) == one
     assert products('tpu', (8, 12), (8, 16)) == 2 * one
 
 
-def test_a_run_goes_on_from_a_state_of_optax():
+def test_a_stack_of_what_is_placed_apart_is_the_same():
+    """The partitioner has to bring matrices of one shape together that are split differently."""
+    mesh = Mesh(np.reshape(jax.devices()[:4], (2, 2)), ('fsdp', 'tensor'))
+    some = matrices((8, 16), (8, 16), (16, 8), (8, 16))
+    axes = (P('fsdp', 'tensor'), P('tensor', 'fsdp'), P(None, 'tensor'), P())
+    where = [NamedSharding(mesh, each) for each in axes]
+    made = jax.jit(together, out_shardings=where)(jax.device_put(some, where))
+    for found, alone in zip(made, one_by_one(some), strict=True):
+        np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize('way', [one_by_one, together])
+def test_a_run_goes_on_from_a_state_of_optax(way, monkeypatch):
     """Its tree is the same, and so are the steps that are taken from it."""
+    monkeypatch.setattr(ours, 'one_by_one', way)  # what this platform would do
     rng = np.random.default_rng(1)
     shapes = {'kernel': (6, 5), 'conv': (3, 4, 5), 'kernels': (3, 4, 8), 'bias': (5,)}
     params = {name: jnp.asarray(rng.normal(size=s), jnp.float32) for name, s in shapes.items()}
