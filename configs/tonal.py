@@ -52,6 +52,7 @@ def get_config(arg: str = '') -> ConfigDict:
         config.batch = 32
         config.curriculum.stage_steps = (500, 500, 500, 10500)
     else:
-        config.init_from = 'tonal/begin'
-        config.curriculum.stage_steps = (1, 1, 1, 3997)  # the last stage; the rest it has behind it
+        config.init_from = 'tonal/before'
+        config.curriculum.silent_targets = 0.1  # odds that a silent track is asked for all the same
+        config.curriculum.stage_steps = (1, 1, 1, 1397)  # the last stage; the rest it has behind it
     return config

@@ -6,7 +6,8 @@ Song and task are separate. For example i, which belongs to step s (`order`),
 (2) its task (roles, what is shown, mode) is drawn by the curriculum from (seed, i), with the
     weights of step s;
 (3) where the window begins, which prompt and which version of the song it has, are draws of their
-    own for (seed, i) (`windows`).
+    own for (seed, i) (`windows`);
+(4) of its targets those that are silent there may be left out (`silence`).
 
 So a batch is a function of its step, and neither hosts, threads nor worker processes change it.
 """
@@ -23,6 +24,7 @@ from data_pipeline.curriculum import Curriculum
 from data_pipeline.kinds import Kind
 from data_pipeline.mixture import Mixture
 from data_pipeline.order import Order
+from data_pipeline.silence import Silence
 from data_pipeline.streams import stream
 from data_pipeline.windows import Window, Windows
 from jen1composer.diffusion.batch import Batch, Task, Text
@@ -33,13 +35,20 @@ from jen1composer.tracks import task_id
 class StepBatches(grain.MapDataset[Batch]):
     """Element s is this host's part of the batch of step s."""
 
-    def __init__(self, mixture: Mixture, curriculum: Curriculum, order: Order):
+    def __init__(
+        self,
+        mixture: Mixture,
+        curriculum: Curriculum,
+        order: Order,
+        silence: Silence | None = None,
+    ):
         """Raises BadInput where the windows are too short for the spans of the curriculum."""
         super().__init__()
         curriculum.kinds.check(mixture.num_frames)
         self._mixture = mixture
         self._curriculum = curriculum
         self._order = order
+        self._silence = silence
 
     def __len__(self) -> int:
         return self._order.total_steps
@@ -53,24 +62,35 @@ class StepBatches(grain.MapDataset[Batch]):
             for index in indices:
                 windows, window = self._mixture[index]  # (1)
                 task = self._curriculum.draw(seed, index, step, windows.num_frames)  # (2)
-                yield example(windows, window, task, index, seed)
+                yield example(windows, window, task, index, seed, self._silence)
 
         return stack(examples(), len(indices))
 
 
-def example(windows: Windows, window: Window, task: Task, index: int, seed: int | None) -> Batch:
+def example(
+    windows: Windows,
+    window: Window,
+    task: Task,
+    index: int,
+    seed: int | None,
+    silence: Silence | None = None,
+) -> Batch:
     """One example, like `task` without a batch axis.
 
-    Where `seed` is None the window is not moved, and of its song's prompts and versions it has the
-    first.
+    Where `seed` is None the window is not moved, of its song's prompts and versions it has the
+    first, and its task is `task` whatever is silent.
     """
     tables = windows.latents.text
-    row, targets = windows.prompt_row(window, seed, index), task_id(task.roles.tolist())
+    row = windows.prompt_row(window, seed, index)
     offset, version = 0, 0
     if seed is not None:  # (3)
         offset, version = windows.jitter(seed, index), windows.version(seed, index)
+    latents = windows.view(window, offset, version)
+    if seed is not None and silence is not None:  # (4)
+        task = silence.seldom_asked(task, latents, seed, index)
+    targets = task_id(task.roles.tolist())
     return Batch(
-        latents=windows.view(window, offset, version),
+        latents=latents,
         task=task,
         text=Text(
             prompt=tables.prompt[row],
@@ -107,6 +127,7 @@ def batches(
     first_step: int,
     threads: int = 2,
     workers: int = 0,
+    silence: Silence | None = None,
 ) -> Iterator[Batch]:
     """This host's batches of steps first_step, first_step + 1, ..., read ahead.
 
@@ -118,12 +139,13 @@ def batches(
       threads: that read, in each process.
       workers: processes that read, beside this one; 0 reads in this one. They need absl's flags to
         be parsed, as a command has them.
+      silence: which targets are left out; None leaves out none.
 
     Raises BadInput for a negative number of workers.
     """
     require(workers >= 0, 'workers', workers, 'is 0 or more')
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
-    remaining = StepBatches(mixture, curriculum, order).slice(slice(first_step, None))
+    remaining = StepBatches(mixture, curriculum, order, silence).slice(slice(first_step, None))
     read = remaining.to_iter_dataset(ahead)
     if workers:
         read = read.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))

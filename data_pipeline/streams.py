@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 
 # A name's place is part of what it draws: append only.
-_NAMES = ('task', 'jitter', 'kind', 'span', 'augment', 'mixing', 'prompt', 'version', 'mixture')
+_NAMES = (
+    'task',
+    'jitter',
+    'kind',
+    'span',
+    'augment',
+    'mixing',
+    'prompt',
+    'version',
+    'mixture',
+    'silence',
+)
 
 
 class _Key(np.random.bit_generator.ISeedSequence):

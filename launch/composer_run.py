@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -13,9 +14,11 @@ from data_pipeline.batches import batches, fixed_batches
 from data_pipeline.curriculum import Curriculum
 from data_pipeline.kinds import Kind
 from data_pipeline.mixture import Mixture
+from data_pipeline.silence import Silence
 from jen1composer.diffusion.batch import Batch, unknown_control
 from jen1composer.errors import BadInput, require
 from jen1composer.evaluation.validation import make_loss_at, time_bins
+from jen1composer.models.autoencoder import STEREO
 from jen1composer.models.flops import VERSION, Shape, unet_model_gradient
 from jen1composer.models.unet import UNet
 from jen1composer.models.unet_config import UNetConfig
@@ -99,6 +102,8 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
             f'{config.data.latents}; allowed is the one that was named to encode_latents'
         )
     curriculum = make_curriculum(config.curriculum, len(manifest.tracks))
+    keep = config.curriculum.get('silent_targets', 1.0)
+    silence = Silence(latent=latent_of_silence(codec), keep=keep) if keep != 1 else None
     order = make_order(
         config,
         begun,
@@ -131,7 +136,14 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
         return model.init(key, x, t, x, one.task, one.text)['params']
 
     def host_batches(first_step: int) -> Iterator[Batch]:
-        return batches(data.train, curriculum, order, first_step=first_step, workers=workers)
+        return batches(
+            data.train,
+            curriculum,
+            order,
+            first_step=first_step,
+            workers=workers,
+            silence=silence,
+        )
 
     saved, begins_with = None, []
     if config.get('init_from', '') and begun is None:  # else the run is past its beginning
@@ -182,6 +194,13 @@ def composer_run(config: ConfigDict, begun: Meta | None = None) -> ComposerRun:
         loss_at=loss_at,
         begins_with=begins_with,
     )
+
+
+def latent_of_silence(codec: Codec) -> np.ndarray:
+    """That of a frame far from any sound, float32 [channel]."""
+    frames = 2 * codec.config.encoder_reach + 1
+    silent = np.zeros((1, 1, frames * codec.config.hop_samples, STEREO), np.float32)
+    return np.asarray(codec.encode(silent))[0, 0, frames // 2]
 
 
 def weights_of(workdir: str, codec: Codec) -> PyTree:

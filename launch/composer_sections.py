@@ -20,7 +20,7 @@ from jen1composer.training.trainable import freeze_optimizer
 SPANS = ('p_causal', 'shared_span', 'min_span', 'max_span')
 REQUIRED = ('stage_steps', 'target_shares', 'p_given')
 CONTROL = ('control_dropout', 'control_null')
-CURRICULUM = (*REQUIRED, 'transition', 'kinds', *SPANS)
+CURRICULUM = (*REQUIRED, 'transition', 'kinds', *SPANS, 'silent_targets')
 
 
 def make_curriculum(config: ConfigDict, num_tracks: int) -> Curriculum:

@@ -13,6 +13,7 @@ AS_WITHOUT = {
     'init_from': '',
     'init_partial': False,
     'trainable': '',
+    'curriculum.silent_targets': 1.0,
     'model.control': False,
     'diffusion.control_dropout': 0.3,
     'diffusion.control_null': 0.2,

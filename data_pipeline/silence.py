@@ -1,0 +1,51 @@
+"""A track that is silent is seldom asked for.
+
+Of Freedoom's windows of 5 s more than half have no melody. A model that is asked for one whatever
+sounds learns that, and is silent as often; but who asks for a track wants to hear it. With z_0 the
+latent of digital silence,
+
+(1) frame j of track k is silent   |z_kj - z_0| < NEAR |z_0|
+(2) track k is silent              more than half of its frames are
+(3) a silent target                stays one with probability `keep`, else it is marginalised, if a
+                                   target is left
+
+so a given track may be silent, which says something, and of what is generated 1 - keep of the
+silence is left out. Ours; the papers do not speak of it.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from data_pipeline.streams import stream
+from jen1composer.diffusion.batch import Task
+from jen1composer.errors import require
+from jen1composer.tracks import Role
+
+NEAR = 0.2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Silence:
+    """What silence is like, and how often it is asked for."""
+
+    latent: np.ndarray  # z_0, float32 [channel]
+    keep: float
+
+    def __post_init__(self) -> None:
+        require(0 <= self.keep <= 1, 'curriculum.silent_targets', self.keep, 'is 0 to 1')
+
+    def tracks(self, latents: np.ndarray) -> np.ndarray:
+        """(2) of `[track, frame, channel]`: bool [track]."""
+        away = np.linalg.norm(latents.astype(np.float32) - self.latent, axis=-1)  # (1)
+        return (away < NEAR * np.linalg.norm(self.latent)).mean(axis=-1) > 0.5
+
+    def seldom_asked(self, task: Task, latents: np.ndarray, seed: int, index: int) -> Task:
+        """(3): the task of example `index` on the window `latents`, without a batch axis."""
+        targets = task.roles == Role.TARGET
+        leave = stream(seed, index, 'silence').random(len(targets)) >= self.keep
+        left_out = targets & self.tracks(latents) & leave
+        if not left_out.any() or not (targets & ~left_out).any():
+            return task
+        roles = np.where(left_out, int(Role.MARGINAL), task.roles).astype(np.int32)
+        return dataclasses.replace(task, roles=roles, visible=task.visible & ~left_out[:, None])

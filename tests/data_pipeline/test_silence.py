@@ -1,0 +1,80 @@
+"""Silent targets: who is left out, who never is, and that it is a function of (seed, i)."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_pipeline.silence import Silence
+from jen1composer.diffusion.batch import Task
+from jen1composer.errors import BadInput
+from jen1composer.tracks import Role
+
+FRAMES, NOTHING = 6, np.array([3.0, -4.0], np.float32)
+T, G, M = int(Role.TARGET), int(Role.CONDITION), int(Role.MARGINAL)
+
+
+def latents(silent_frames):
+    """Of each track as many frames of silence, or nearly, at the end."""
+    x = np.ones((len(silent_frames), FRAMES, 2), np.float32)
+    for track, count in enumerate(silent_frames):
+        x[track, FRAMES - count :] = NOTHING + 0.1
+    return x
+
+
+def task(*roles):
+    shape = (len(roles), FRAMES)
+    targets = np.array(roles)[:, None] == T
+    return Task(
+        roles=np.array(roles, np.int32),
+        visible=np.broadcast_to(targets, shape).copy(),
+        causal=np.array(False),
+    )
+
+
+def asked(keep, roles, silent_frames, index=0):
+    silence = Silence(latent=NOTHING, keep=keep)
+    return silence.seldom_asked(task(*roles), latents(silent_frames), 3, index)
+
+
+def test_a_track_is_silent_that_is_so_for_more_than_half_of_the_window():
+    assert Silence(latent=NOTHING, keep=0).tracks(latents([0, 3, 4, 6])).tolist() == [0, 0, 1, 1]
+
+
+def test_a_silent_target_is_marginalised_and_shows_nothing():
+    found = asked(0.0, (T, T, G, M), [0, 6, 6, 6])
+    assert found.roles.tolist() == [T, M, G, M]
+    assert found.visible.any(axis=1).tolist() == [True, False, False, False]
+    assert found.roles.dtype == np.int32
+
+
+def test_where_all_targets_are_silent_the_task_stays():
+    assert asked(0.0, (T, T, G, M), [6, 6, 0, 0]).roles.tolist() == [T, T, G, M]
+
+
+@given(
+    roles=st.lists(st.sampled_from([T, G, M]), min_size=4, max_size=4).filter(lambda r: T in r),
+    silent=st.lists(st.integers(0, FRAMES), min_size=4, max_size=4),
+    keep=st.sampled_from([0.0, 0.3, 1.0]),
+    index=st.integers(0, 1000),
+)
+def test_what_sounds_is_asked_for_as_before_and_a_target_is_always_left(roles, silent, keep, index):
+    before, after = task(*roles).roles, asked(keep, roles, silent, index).roles
+    changed = before != after
+    assert (before[changed] == T).all() and (after[changed] == M).all()  # noqa: PT018
+    assert (np.array(silent)[changed] > FRAMES / 2).all()
+    assert (after == T).any()
+    assert keep < 1 or not changed.any()
+    np.testing.assert_array_equal(after, asked(keep, roles, silent, index).roles)
+
+
+def test_as_many_stay_as_are_to_be_kept():
+    kept = [asked(0.25, (T, T, G, M), [0, 6, 0, 0], index).roles[1] == T for index in range(2000)]
+    assert np.mean(kept) == pytest.approx(0.25, abs=0.04)
+
+
+def test_odds_are_odds():
+    with pytest.raises(BadInput, match=r'curriculum\.silent_targets: 1\.5; allowed is 0 to 1'):
+        dataclasses.replace(Silence(latent=NOTHING, keep=1), keep=1.5)
