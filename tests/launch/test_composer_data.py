@@ -18,7 +18,7 @@ from jen1composer.training.loop import Interrupted
 from jen1composer.training.metrics import read_metrics
 from jen1composer.training.run import run_training
 from launch.composer_data import open_data, songs_left
-from launch.composer_run import composer_run
+from launch.composer_run import composer_run, latent_of_silence
 from tests.data_pipeline import latent_folder as small
 from tests.jen1composer import tiny_codec
 from tests.launch import tiny_run
@@ -240,3 +240,26 @@ def test_what_leaves_out_nothing_sensible_is_refused(folder, without, share):
     latents = open_data(config_of(folder).data, 0).latents[0]
     with pytest.raises(BadInput, match=r'--config\.data\.(without|share)'):
         songs_left(latents, without, share)
+
+
+def test_how_often_silence_is_asked_for_is_part_of_what_a_run_is(folder):
+    """And a run from before there was the key goes on with a config that says 1."""
+    usual = composer_run(config_of(folder)).run.identity
+    for odds in (1.0, 0.25):
+        config = config_of(folder)
+        config.curriculum.silent_targets = odds
+        assembled = composer_run(config)
+        expected = {} if odds == 1 else {'curriculum.silent_targets': odds}
+        assert assembled.run.identity == {**usual, **expected}
+        assert len(next(assembled.run.batches(0)).index) == config.batch
+    config.curriculum.silent_targets = -1.0
+    with pytest.raises(BadInput, match=r'curriculum\.silent_targets: -1\.0'):
+        composer_run(config)
+
+
+def test_the_latent_of_silence_is_that_of_every_frame_of_a_long_silence():
+    codec = tiny_codec.codec()
+    hop, reach = codec.config.hop_samples, codec.config.encoder_reach
+    found = np.asarray(codec.encode(np.zeros((1, 1, (2 * reach + 9) * hop, 2), np.float32)))[0, 0]
+    inner = found[reach : reach + 9]
+    np.testing.assert_allclose(inner, np.tile(latent_of_silence(codec), (9, 1)), atol=1e-5)
