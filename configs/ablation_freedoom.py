@@ -7,7 +7,7 @@
 metal are kept from one variant, and as many songs of any kind from another. Squared error of the
 v-prediction on held-out songs, see launch/ablation_latents.py.
 
-On two CPU cores, 600 steps of 16 windows of the package's latents; the 12 runs took 9 min on an
+On two CPU cores, 600 steps of 16 windows, latents of configs/small.py; the 12 runs took 9 min on an
 idle machine, the 9 of the style 17 min on a busy one. Three seeds, +- half of a 95 % interval
 (Student), a star where that of the difference from the base, paired by seed, excludes 0:
 
@@ -22,8 +22,8 @@ So at 600 steps the paper's direction does not hold for the loss: four networks 
 each other, each of a quarter of the parameters and half as wide, are ahead by far, one shared time
 and no curriculum by some. What only a joint model has is the gap, how much worse the loss is with
 another song's tracks given: .040 with a time for each track, .020 with one, 0 for separate ones.
-A joint network has to learn four tracks and all tasks in the same steps; the package's, of 7.5 M
-parameters, was at .645 after 5000 (configs/small.py).
+A joint network has to learn four tracks and all tasks in the same steps; that
+of configs/small.py was at .645 after 5000.
 
                         rock and metal                  the other songs
                         one, all together, given        one, all together, given

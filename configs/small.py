@@ -1,4 +1,4 @@
-"""The composer of the weights in the package: all of Freedoom, 7.5 M parameters, four stages.
+"""A small composer: all of Freedoom, 7.5 M parameters, four stages.
 
   python -m launch.prepare_data --source=freedoom --out=small/data --config=configs/prepare.py \
       --config.versions='((0,1.059463),(0,0.890899))'
@@ -7,15 +7,15 @@
   python -m launch.encode_latents --autoencoder=small/autoencoder --data=small/data \
       --out=small/latents
   python -m launch.train_composer --config=configs/small.py --workdir=small/composer
-  python -m launch.export --checkpoint=small/composer --out=jen1composer/weights \
+  python -m launch.export --checkpoint=small/composer --out=small/export \
       --variants=bfloat16 --nofloat32 --latents=small/latents
 
-48 songs to train on, each also a semitone higher and two lower, faster and slower with it; 12 and
-12 are held out and plain. Told tempo, key and chords. On two virtual CPU cores that other work was
-using as well a step took .35 to 1.3 s: 1 h 20 min in steps. Its first 750 were on plain songs
-whose chords were not known yet, by latents of another folder (--allow_data_change), and the
-autoencoder was trained on plain songs. Validation v-loss on text alone, the mean over five times,
-by step (a prediction of zero: .954):
+It was the package's before configs/tonal.py. 48 songs to train on, each also a semitone higher
+and two lower, faster and slower with it; 12 and 12 are held out and plain. Told tempo, key and
+chords. On two virtual CPU cores that other work was using as well a step took .35 to 1.3 s: 1 h
+20 min in steps. Its first 750 were on plain songs whose chords were not known yet, by latents of
+another folder (--allow_data_change), and the autoencoder was trained on plain songs. Validation
+v-loss on text alone, the mean over five times, by step (a prediction of zero: .954):
 
   0: .954   1000: .813   2000: .741   3000: .691   4000: .663   5000: .645   6000: .635
 

@@ -1,4 +1,4 @@
-"""The autoencoder of the weights in the package: Freedoom, 32 channels kept, 2.9 M parameters.
+"""A small autoencoder: Freedoom, 32 channels kept, 2.9 M parameters (configs/small.py).
 
   python -m launch.train_autoencoder --config=configs/small_autoencoder.py \
       --workdir=small/autoencoder --config.data=small/data
