@@ -72,6 +72,9 @@ def test_stopped_it_finishes_what_runs_and_keeps_what_waits(server: Server):
     heard: list = []
     listener = threading.Thread(target=lambda: heard.extend(client.events(jobs[0])))
     listener.start()
+    ended = time.monotonic() + 30
+    while not heard and time.monotonic() < ended:  # it listens, or the server is gone before it did
+        time.sleep(0.01)
     assert server.stop() == 0
     listener.join()
     assert heard[-1][0] == 'done'
