@@ -1,4 +1,4 @@
-"""The composer of the weights in the package, on latents that keep pitch: 11.9 M parameters.
+"""The composer of the weights in the package, on latents that keep pitch: 11.8 M parameters.
 
   python -m launch.prepare_data --source=freedoom --out=tonal/data --config=configs/prepare.py \
       --config.versions='((0,1.059463),(0,0.890899))'

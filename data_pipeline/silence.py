@@ -1,8 +1,9 @@
 """A track that is silent is seldom asked for.
 
-Of Freedoom's windows of 5 s more than half have no melody. A model that is asked for one whatever
-sounds learns that, and is silent as often; but who asks for a track wants to hear it. With z_0 the
-latent of digital silence,
+Of 4,944 windows of Freedoom's training songs, 5.12 s each, the melody is silent by (2) in 48 %, the
+bass in 15, drums in 9, the instrument in 3. A model that is asked for a track whatever sounds
+learns that, and is silent as often; but who asks for a track wants to hear it. With z_0 the latent
+of digital silence,
 
 (1) frame j of track k is silent   |z_kj - z_0| < NEAR |z_0|
 (2) track k is silent              more than half of its frames are

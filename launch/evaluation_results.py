@@ -60,7 +60,7 @@ def write_results(
         f'{len(excerpts)} excerpts of {seconds:.2f} s from {songs} songs that were held out '
         f'({splits}), made anew in {evaluation.sampling.num_steps} steps by a composer of '
         f'{composer.num_parameters / 1e6:.1f} million parameters after {composer.step:,} steps of '
-        f'training, and heard by {ears.embedder.name}. Intervals are of 95 % over songs.'
+        f'its last training, and heard by {ears.embedder.name}. Intervals are of 95 % over songs.'
     )
     pieces = write_pieces(sounds, excerpts, evaluation.tracks)
     page = sounds.folder / 'index.html'

@@ -31,7 +31,7 @@ and left:
 
 On one H200 (float32 in TF32, jax 0.11.2), training as launch.train_composer does it:
 
-    configs/tonal.py:begin, 11.9 M, Muon, 32 windows of 128 frames, without autotuning: 134 ms a
+    configs/tonal.py:begin, 11.8 M, Muon, 32 windows of 128 frames, without autotuning: 134 ms a
       step, 17 s to compile; with autotuning it had not been compiled after a minute
     20.9 M, AdamW, 8 windows of 512 frames, bfloat16: 9.4 ms, and less than 84 s to compile,
       PyTorch's compiler included
