@@ -23,7 +23,8 @@ def music_page(composer: Composer, facts: Pieces) -> Page:
         paragraphs=[
             'One model makes four tracks (bass, drums, instrument, melody) together, or some of '
             f'them to go with others. It has {millions(composer.num_parameters)} parameters and '
-            'never heard the song below. How it was trained and what it scores stands in the README.md beside its weights.'
+            'never heard the song below. How it was trained and what it scores stands in the '
+            'README.md beside its weights.'
         ],
         music_text=MUSIC_TEXT,
         pieces=show_pieces(facts),
