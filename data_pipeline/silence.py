@@ -7,11 +7,13 @@ of digital silence,
 
 (1) frame j of track k is silent   |z_kj - z_0| < NEAR |z_0|
 (2) track k is silent              more than half of its frames are
-(3) a silent target                stays one with probability `keep`, else it is marginalised, if a
-                                   target is left
+(3) of the silent targets   each stays one with probability `keep`; of the rest as many as there are
+                            sounding tracks that are not asked for exchange roles with one of these
+(4) those that are left     are marginalised, if another target sounds or stays
 
-so a given track may be silent, which says something, and of what is generated 1 - keep of the
-silence is left out. Ours; the papers do not speak of it.
+so as many tracks are asked for as before wherever enough of them sound, and a given track may be
+silent, which says something. Without the exchange a track that is the only one asked for stayed
+silent: as often as ever where the others are given. Ours; the papers do not speak of it.
 """
 
 import dataclasses
@@ -42,11 +44,16 @@ class Silence:
         return (away < NEAR * np.linalg.norm(self.latent)).mean(axis=-1) > 0.5
 
     def seldom_asked(self, task: Task, latents: np.ndarray, seed: int, index: int) -> Task:
-        """(3): the task of example `index` on the window `latents`, without a batch axis."""
-        targets = task.roles == Role.TARGET
-        leave = stream(seed, index, 'silence').random(len(targets)) >= self.keep
-        left_out = targets & self.tracks(latents) & leave
-        if not left_out.any() or not (targets & ~left_out).any():
-            return task
-        roles = np.where(left_out, int(Role.MARGINAL), task.roles).astype(np.int32)
-        return dataclasses.replace(task, roles=roles, visible=task.visible & ~left_out[:, None])
+        """(3, 4): the task of example `index` on the window `latents`, without a batch axis."""
+        draw = stream(seed, index, 'silence')
+        targets, silent = task.roles == Role.TARGET, self.tracks(latents)
+        unwanted = np.flatnonzero(targets & silent & (draw.random(len(targets)) >= self.keep))
+        instead = draw.permutation(np.flatnonzero(~targets & ~silent))[: len(unwanted)]
+
+        out, left = unwanted[: len(instead)], unwanted[len(instead) :]
+        order = np.arange(len(targets))
+        order[out], order[instead] = instead, out
+        roles, visible = task.roles[order], task.visible[order]  # (3)
+        if len(left) < targets.sum():
+            roles[left], visible[left] = Role.MARGINAL, False  # (4)
+        return dataclasses.replace(task, roles=roles, visible=visible)
