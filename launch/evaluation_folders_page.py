@@ -8,7 +8,7 @@ import numpy as np
 from etils import epath
 
 from data_pipeline.audio import write_flac
-from jen1composer.evaluation.figures import interval_chart, spectrogram_png
+from jen1composer.evaluation.figures import spectrogram_png
 from jen1composer.evaluation.measuring import Ears
 from jen1composer.evaluation.page import Chart, Page, Piece, Sound, Table, render
 from jen1composer.evaluation.sounds import open_sounds
@@ -28,6 +28,7 @@ from launch.evaluation_report import (
     LEVELS,
     MEASURES,
     as_text,
+    distance_chart,
     distance_text,
     few_text,
     interval_text,
@@ -168,17 +169,7 @@ def _levels(scores: Mapping[str, Any], quantity: str) -> Table:
 
 def _chart(sound: str, distances: Mapping[str, Any]) -> Chart:
     shown = {WORDS[name]: of['interval'] for name, of in distances.items() if of is not None}
-    return Chart(
-        title=f'Fréchet distance, {sound}',
-        text='Less is better.',
-        svg=interval_chart(
-            list(shown),
-            list(shown.values()),
-            x_label='distance to the references',
-            alt=f'Fréchet distances of {sound} with intervals',
-            logarithmic=True,
-        ),
-    )
+    return distance_chart(sound, shown, 'references', '')
 
 
 def _pieces(folders: Folders, out: epath.Path) -> list[Piece]:

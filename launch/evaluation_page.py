@@ -17,7 +17,7 @@ from jen1composer.evaluation.systems import Excerpt
 from jen1composer.evaluation.verdicts import Verdict
 from jen1composer.training.files import write_whole
 from launch import command
-from launch.evaluation_report import WORDS, tables, verdict_table
+from launch.evaluation_report import WORDS, distance_chart, tables, verdict_table
 
 HEARD = 3  # excerpts
 COMPARED = (
@@ -68,20 +68,9 @@ def charts(scores: Mapping[str, Any]) -> list[Chart]:
             for name, of in of_systems.items()
             if name in WORDS and 'interval' in of
         }
-        found.append(
-            Chart(
-                title=f'Fréchet distance, {track}',
-                text='Less is better; half of the songs are '
-                f'{of_systems["other_half"]["distance"]:.2f} from the other half.',
-                svg=interval_chart(
-                    list(shown),
-                    list(shown.values()),
-                    x_label='distance to the songs',
-                    alt=f'Fréchet distances of {track} by system with intervals',
-                    logarithmic=True,
-                ),
-            )
-        )
+        halves = of_systems['other_half']['distance']
+        text = f'; half of the songs are {halves:.2f} from the other half'
+        found.append(distance_chart(track, shown, 'songs', text))
     rows = {
         f'{measure}: {WORDS[name]}': of
         for measure in ('together', 'rhythm', 'harmony')

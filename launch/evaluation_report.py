@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jen1composer.evaluation import systems
-from jen1composer.evaluation.page import Table
+from jen1composer.evaluation.figures import interval_chart
+from jen1composer.evaluation.page import Chart, Table
 from jen1composer.evaluation.verdicts import Verdict
 
 WORDS = {
@@ -64,6 +65,23 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
             ]
             for verdict in verdicts
         ],
+    )
+
+
+def distance_chart(
+    sound: str, distances: Mapping[str, Sequence[float]], to: str, text: str
+) -> Chart:
+    """Fréchet distances of `sound` (a track, or the mix) to the songs or references, named `to`."""
+    return Chart(
+        title=f'Fréchet distance, {sound}',
+        text=f'Less is better{text}.',
+        svg=interval_chart(
+            list(distances),
+            list(distances.values()),
+            x_label=f'distance to the {to}',
+            alt=f'Fréchet distances of {sound} with intervals',
+            logarithmic=True,
+        ),
     )
 
 
