@@ -39,9 +39,7 @@ _STEPS = flags.DEFINE_integer('steps', 50, 'Steps of the sampler.', lower_bound=
 _SAMPLER = flags.DEFINE_string(
     'sampler', 'dpmpp_2m', 'ddpm, ddim, euler, heun, dpmpp_2m or dpmpp_2m_sde.'
 )
-_GUIDANCE = flags.DEFINE_float(
-    'guidance', None, 'Scale on the prompt; 1 is none. If not given 1.5, beside given tracks 1.2.'
-)
+_GUIDANCE = flags.DEFINE_float('guidance', None, 'Scale on the prompt; 1 is none. If not given 3.')
 _GIVEN_GUIDANCE = flags.DEFINE_list(
     'given_guidance', [], 'Scale on the given tracks, or TRACK=SCALE,...; 1, as if not given, none.'
 )

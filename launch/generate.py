@@ -59,9 +59,7 @@ _CHORDS = flags.DEFINE_string(
 _CONTROL_GUIDANCE = flags.DEFINE_float(
     'control_guidance', None, 'Scale on tempo, key and chords; 1, as if not given, is none.'
 )
-_GUIDANCE = flags.DEFINE_float(
-    'guidance', None, 'Scale on the prompt; 1 is none. If not given 1.5, beside given tracks 1.2.'
-)
+_GUIDANCE = flags.DEFINE_float('guidance', None, 'Scale on the prompt; 1 is none. If not given 3.')
 _GIVEN_GUIDANCE = flags.DEFINE_list(
     'given_guidance', [], 'Scale on the given tracks, or TRACK=SCALE,...; 1, as if not given, none.'
 )

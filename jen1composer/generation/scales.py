@@ -1,14 +1,24 @@
 """The scales of guidance that a task is asked with, unless its request says otherwise.
 
-Where tracks are given, guidance near 1 is best: what is given says already what would fit, and
-large scales, which suit free text, collapse a stem to silence (others' text scale of 9 left stems
-with an RMS of .0002). So
-
-    text     1.5 where nothing is given, 1.2 where something is, none without a prompt
-    control  1, likewise: tempo, key and chords as the network learnt them
+    text     3, none without a prompt
+    control  1: tempo, key and chords as the network learnt them
     given    1, which is the conditional law itself and costs no branch; more listens harder
 
-These are choices, not measurements: a composer of another size may want others.
+The scale on the prompt is measured, on 24 excerpts of 12 validation songs by the composer of the
+package in 30 steps: Fréchet distance to the songs, the mean over the tracks, and correlation of the
+onsets of bass and drums and of the pitches of bass and instrument,
+
+                            made for the others given       all made at once
+    1.2, and 1.5            39.5    .489    .276            37.8    .571    .355
+    2                       37.7    .493    .276            36.9    .576    .353
+    3                       36.1    .494    .275            36.3    .594    .335
+    4                       34.9    .489    .273            35.8    .614    .320
+    6                       34.1    .478    .271            35.8    .629    .298
+    2, and given 2          34.8    .544    .304            three branches more
+
+(in the first row 1.2 beside given tracks, else 1.5). What is made gets nearer to the songs and as loud as
+they are; from 4 on harmony is lost and samples clip. Others' scale of 9 left stems of silence.
+A composer of another size may want others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +28,14 @@ from jen1composer.errors import require
 from jen1composer.generation.request import Request
 from jen1composer.tracks import Role
 
-FREE_TEXT = 1.5
-TEXT_BESIDE_TRACKS = 1.2
+TEXT = 3.0
 CONTROL = 1.0
 GIVEN = 1.0
 
 
-def default_scales(roles: Sequence[Role], has_prompt: bool) -> tuple[float, float]:
+def default_scales(has_prompt: bool) -> tuple[float, float]:
     """The scale on the prompt, 1 without one, and the scale on each given track."""
-    if not has_prompt:
-        return 1.0, GIVEN
-    return TEXT_BESIDE_TRACKS if Role.CONDITION in roles else FREE_TEXT, GIVEN
+    return TEXT if has_prompt else 1.0, GIVEN
 
 
 def scales(request: Request, tracks: Sequence[str]) -> tuple[float, tuple[float, ...]]:
@@ -37,7 +44,7 @@ def scales(request: Request, tracks: Sequence[str]) -> tuple[float, tuple[float,
     The scale of what is not there, a prompt or a track that is not given, is 1.
     """
     roles = request.roles(tracks)
-    text, given = default_scales(roles, bool(request.prompt))
+    text, given = default_scales(bool(request.prompt))
     if request.text_guidance is not None:
         text = request.text_guidance
     asked = request.given_guidance

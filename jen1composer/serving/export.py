@@ -177,7 +177,7 @@ def _describe(
         'weights': {form: weights_file(form) for form in forms},
         'sampler': SAMPLER,
         't_max': spec.diffusion.prediction.t_max(spec.diffusion.schedule),
-        'guidance': {'free': scales.FREE_TEXT, 'beside_tracks': scales.TEXT_BESIDE_TRACKS},
+        'guidance': {'free': scales.TEXT, 'beside_tracks': scales.TEXT},
         'programs': {
             name: {
                 'file': program_file(name),

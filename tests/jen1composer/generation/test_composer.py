@@ -11,7 +11,7 @@ from jen1composer.diffusion.solvers import SAMPLERS
 from jen1composer.errors import BadInput, RunFailed
 from jen1composer.generation.request import MAX_SCALE, WHOLE, Edit, Request
 from jen1composer.generation.sampling import generate
-from jen1composer.generation.scales import TEXT_BESIDE_TRACKS
+from jen1composer.generation.scales import TEXT
 from jen1composer.tracks import TRACKS, Role
 from tests.jen1composer import tiny_codec, tiny_composer
 
@@ -286,7 +286,7 @@ def test_a_piece_says_what_guided_it(composer):
     asked = {'given': {'bass': sound(1), 'drums': sound(2)}, 'targets': ('melody',)}
     piece = composer.compose(request(**asked, given_guidance={'drums': 1.5}))
     assert piece.given_guidance == {'bass': 1.0, 'drums': 1.5}
-    assert piece.text_guidance == TEXT_BESIDE_TRACKS
+    assert piece.text_guidance == TEXT
     plain = composer.compose(request(**asked))
     assert not np.array_equal(piece.takes['melody'].audio, plain.takes['melody'].audio)
 

@@ -1,4 +1,4 @@
-"""Scales: near 1 where tracks are given, and what a request says before what its task would be."""
+"""Scales: of the prompt alone by default, and what a request says before what its task would be."""
 
 import numpy as np
 import pytest
@@ -7,19 +7,16 @@ from jen1composer.diffusion.guidance import Branches
 from jen1composer.errors import BadInput
 from jen1composer.generation.request import Request
 from jen1composer.generation.scales import default_scales, make_guidance, scales
-from jen1composer.tracks import TRACKS, Role
+from jen1composer.tracks import TRACKS
 
 SOUND = np.zeros((240_000, 2), np.float32)
 GIVEN = {'bass': SOUND, 'drums': SOUND}
 
 
-def test_given_tracks_need_less_guidance_and_no_prompt_none():
-    free, beside = (Role.TARGET, Role.TARGET), (Role.TARGET, Role.CONDITION)
-    assert 1 < default_scales(beside, True)[0] < default_scales(free, True)[0]
-    for roles in (free, beside):
-        text, given = default_scales(roles, False)
-        assert text == 1
-        assert 1 <= given < 1.5
+def test_a_prompt_is_guided_and_nothing_else_unless_it_is_asked_for():
+    assert default_scales(True)[0] > 1
+    assert default_scales(False) == (1, 1)
+    assert default_scales(True)[1] == 1
 
 
 @pytest.mark.parametrize(
@@ -39,7 +36,7 @@ def test_each_given_track_has_its_scale_and_no_other(asked, expected):
 def test_the_prompt_has_its_scale_and_none_where_there_is_none():
     assert scales(Request(prompt='rock', text_guidance=3.0), TRACKS)[0] == 3.0
     assert scales(Request(), TRACKS)[0] == 1.0
-    assert scales(Request(prompt='rock'), TRACKS)[0] == default_scales((Role.TARGET,), True)[0]
+    assert scales(Request(prompt='rock'), TRACKS)[0] == default_scales(True)[0]
 
 
 def test_control_has_its_scale_which_is_one_unless_it_is_asked_for():
