@@ -16,9 +16,9 @@ onsets of bass and drums and of the pitches of bass and instrument,
     6                       34.1    .478    .271            35.8    .629    .298
     2, and given 2          34.8    .544    .304            three branches more
 
-(in the first row 1.2 beside given tracks, else 1.5). What is made gets nearer to the songs and as loud as
-they are; from 4 on harmony is lost and samples clip. Others' scale of 9 left stems of silence.
-A composer of another size may want others.
+(in the first row 1.2 beside given tracks, else 1.5). What is made gets nearer to the songs, and to
+their loudness; from 4 on harmony is lost and samples clip. Others' scale of 9 left stems of silence
+(RMS .0002). A composer of another size may want others.
 """
 
 from collections.abc import Mapping, Sequence
