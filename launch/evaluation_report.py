@@ -69,7 +69,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def distance_chart(
-    sound: str, distances: Mapping[str, Sequence[float]], to: str, text: str
+    sound: str, distances: Mapping[str, tuple[float, float, float]], to: str, text: str
 ) -> Chart:
     """Fréchet distances of `sound` (a track, or the mix) to the songs or references, named `to`."""
     return Chart(
