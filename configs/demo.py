@@ -62,6 +62,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.curriculum.shared_span = 0.5  # the rest hides each target somewhere else
     config.curriculum.min_span = 0.2  # of the window, hidden
     config.curriculum.max_span = 0.8
+    config.curriculum.silent_targets = 1.0  # odds that a track that is silent is asked for
 
     config.model = ConfigDict()
     config.model.channels = (128, 160, 192)

@@ -5,8 +5,13 @@
 
 Four stages: half of each is on its newest number of targets, the rest spread evenly over the
 earlier ones, which are retained. `python -m launch.curriculum --config=configs/first_curriculum.py
---out=curriculum` shows what is asked for. 1200 steps are 3 to 6 minutes by the step time
-of configs/demo.py. After it comes configs/demo.py, which has inpainting and continuation too.
+--out=curriculum` shows what is asked for. 1200 steps took 3 min on two virtual CPU cores.
+Validation, by step, of one to four targets with and without others given:
+
+  the demo's 8 songs               0: 1.031   400: .852   600: .802   800: .783   1200: .764
+  the 48 songs of configs/tonal.py 0:  .994   400: .861   600: .817   800: .787   1200: .755
+
+After it comes configs/demo.py, which has inpainting and continuation too.
 """
 
 from ml_collections import ConfigDict

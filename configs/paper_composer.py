@@ -61,6 +61,7 @@ def get_config(arg: str = '') -> ConfigDict:
     config.curriculum.shared_span = 0.5  # the rest hides each target somewhere else
     config.curriculum.min_span = 0.2
     config.curriculum.max_span = 0.8
+    config.curriculum.silent_targets = 1.0  # odds that a track that is silent is asked for
 
     # Levels read downwards: 150, 75, 38, 19 and 9 frames a second.
     config.model = ConfigDict()

@@ -11,7 +11,7 @@
   python -m launch.train_composer --config=configs/tonal.py:sounding --workdir=tonal/sounding
   python -m launch.train_composer --config=configs/tonal.py --workdir=tonal/composer
   python -m launch.export --checkpoint=tonal/composer --out=jen1composer/weights \
-      --variants=bfloat16 --nofloat32 --latents=tonal/latents
+      --variants=bfloat16 --nofloat32 --latents=tonal/latents --evaluation=tonal/evaluation
 
 Four runs, each of which begins with the averaged weights of the one before and takes its learning
 rate down from the peak to nothing. 48 songs to train on, each also a semitone higher and two lower,
@@ -21,7 +21,8 @@ faster and slower with it; 12 and 12 are held out and plain. Told tempo, key and
 are of the last stage, on two virtual CPU cores: `longer` took 34 min, `sounding` 12, the last one
 70, beside other work (.5 s a step). `sounding` asked for silent tracks in a tenth of the cases; it
 ran before roles were exchanged for that, so where the others were given it asked for silence as
-often as it comes. The last one never asks for it (`data_pipeline.silence`). The model card calls
+often as it comes. The last one asks for it only where nothing sounds
+(`data_pipeline.silence`). The model card calls
 `sounding` by the name that its folder had, composer5. Validation v-loss on text alone, the mean
 over five times, by step (a prediction of zero: .994; silence is asked for there as often as it
 comes):

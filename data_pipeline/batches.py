@@ -7,7 +7,7 @@ Song and task are separate. For example i, which belongs to step s (`order`),
     weights of step s;
 (3) where the window begins, which prompt and which version of the song it has, are draws of their
     own for (seed, i) (`windows`);
-(4) of its targets those that are silent there may be left out (`silence`).
+(4) a target that is silent there may give its place to a track that sounds (`silence`).
 
 So a batch is a function of its step, and neither hosts, threads nor worker processes change it.
 """
@@ -139,7 +139,7 @@ def batches(
       threads: that read, in each process.
       workers: processes that read, beside this one; 0 reads in this one. They need absl's flags to
         be parsed, as a command has them.
-      silence: which targets are left out; None leaves out none.
+      silence: which targets give their place to others; None: none does.
 
     Raises BadInput for a negative number of workers.
     """

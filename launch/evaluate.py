@@ -55,6 +55,7 @@ def main(argv: list[str]) -> None:
     from data_pipeline.records import Prepared
     from jen1composer.evaluation.making import Sampling
     from jen1composer.generation.composer import Composer
+    from jen1composer.generation.scales import TEXT
     from launch import requests
     from launch.evaluation_ears import load_ears
     from launch.evaluation_folders_page import evaluate_folders
@@ -84,7 +85,7 @@ def main(argv: list[str]) -> None:
         seed=_SEED.value,
         num_steps=_STEPS.value,
         sampler=_SAMPLER.value,
-        text_guidance=_GUIDANCE.value,
+        text_guidance=TEXT if _GUIDANCE.value is None else _GUIDANCE.value,
         given_guidance=requests.parse_scales('--given_guidance', _GIVEN_GUIDANCE.value, tracks),
     )
     evaluation = make_evaluation(

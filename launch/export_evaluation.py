@@ -46,10 +46,12 @@ def as_section(report: dict[str, Any]) -> str:
         Verdict(**found | {'interval': tuple(found['interval'])}) for found in report['verdicts']
     ]
     shown = [verdict_table(verdicts), *tables(report)]
+    scale = question['sampling']['text_guidance']  # None: the default at that time
+    guided = f' with a scale of {scale:g} on the prompt' if scale is not None else ''
     return (
         f'## Evaluation\n\n{len(question["excerpts"])} excerpts of held-out songs '
         f'({" and ".join(question["splits"])}), made anew in {question["sampling"]["num_steps"]} '
-        f'steps and heard by {report["embedder"]["name"]}; 95 % intervals over songs. '
+        f'steps{guided} and heard by {report["embedder"]["name"]}; 95 % intervals over songs. '
         'How each figure is made stands in `jen1composer/evaluation`; all of them are in '
         '`evaluation.json`.\n\n' + '\n'.join(map(_markdown, shown))
     )

@@ -42,6 +42,7 @@ def main(argv: list[str]) -> None:
 
     from jen1composer.generation.composer import Composer
     from jen1composer.generation.request import Request
+    from jen1composer.generation.scales import TEXT
     from launch.obedience_run import conditions_of, lines, load_basic_pitch, measure_obedience
 
     command.use_compilation_cache()
@@ -50,7 +51,11 @@ def main(argv: list[str]) -> None:
     if not composer.spec.model.control:
         raise BadInput(f'--checkpoint={_CHECKPOINT.value}: was trained without control')
     asked = Request(
-        seconds=_SECONDS.value, num_steps=_STEPS.value, seed=_SEED.value, prompt=_PROMPT.value
+        seconds=_SECONDS.value,
+        num_steps=_STEPS.value,
+        seed=_SEED.value,
+        prompt=_PROMPT.value,
+        text_guidance=TEXT if _PROMPT.value else None,
     )
     table = measure_obedience(
         composer,

@@ -18,6 +18,7 @@ from jen1composer.evaluation.systems import Excerpt, Task
 from jen1composer.generation.composer import Composer
 from jen1composer.generation.many import BATCH, compose_many
 from jen1composer.generation.request import Request
+from jen1composer.generation.scales import TEXT
 from jen1composer.tracks import SAMPLE_RATE
 
 Report = Callable[[int, int], None]  # stems that are there, and all
@@ -31,7 +32,7 @@ class Sampling:
     seed: int = 0
     num_steps: int = 50
     sampler: str = 'dpmpp_2m'
-    text_guidance: float | None = None
+    text_guidance: float = TEXT
     given_guidance: float | Mapping[str, float] | None = None
 
     def request(self, excerpt: Excerpt, number: int, seconds: float, **roles: Any) -> Request:

@@ -16,9 +16,11 @@ onsets of bass and drums and of the pitches of bass and instrument,
     6                       34.1    .478    .271            35.8    .629    .298
     2, and given 2          34.8    .544    .304            three branches more
 
-(in the first row 1.2 beside given tracks, else 1.5). What is made gets nearer to the songs, and to
-their loudness; from 4 on harmony is lost and samples clip. Others' scale of 9 left stems of silence
-(RMS .0002). A composer of another size may want others.
+(in the first row 1.2 beside given tracks, else 1.5). Differences of .04 in a correlation are within
+chance. What is made gets nearer to the songs, and to their loudness. What speaks against larger
+scales: all at once pitches agree less, and of a melody for given tracks .001 of the samples pass
+full scale at 3, .0001 at 1.2 and .002 at 4 (48 held-out excerpts); a piece is then turned down.
+Others' scale of 9 left stems of silence (RMS .0002). A composer of another size may want others.
 """
 
 from collections.abc import Mapping, Sequence

@@ -235,6 +235,11 @@ def test_a_card_tells_what_was_found_of_this_composer_alone(evaluation, sounds, 
     for table in ('What can be said', 'Whether tracks go together', 'Fréchet distance of mixes'):
         assert f'### {table}' in section
     assert f'{len(evaluation.excerpts)} excerpts of held-out songs (test)' in section
+    assert '1 steps with a scale of 3 on the prompt and heard by' in section
+    before = report | {
+        'question': report['question'] | {'sampling': {'num_steps': 1, 'text_guidance': None}}
+    }
+    assert '1 steps and heard by' in as_section(before)  # what was measured earlier is read
     params = {**composer.params, 'more': np.zeros(1, np.float32)}
     with pytest.raises(BadInput, match='of another composer'):
         read_evaluation(sounds.folder, dataclasses.replace(composer, params=params), ())

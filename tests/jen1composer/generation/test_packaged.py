@@ -1,5 +1,6 @@
 """The composer that comes with the package: small, whole, and one that makes sound."""
 
+import json
 import pathlib
 
 import numpy as np
@@ -9,6 +10,7 @@ from jen1composer.generation import packaged
 from jen1composer.generation.composer import Composer
 from jen1composer.generation.packaged import packaged_composer
 from jen1composer.generation.request import Request
+from jen1composer.generation.scales import TEXT
 from jen1composer.tracks import SAMPLE_RATE, TRACKS
 
 MOST_BYTES = 40 * 2**20
@@ -26,6 +28,14 @@ def test_its_folder_is_small_and_tells_what_it_scores():
     card = (folder / 'README.md').read_text()
     for part in ('Licence of the weights', 'hours of music', '## Evaluation', 'curves.svg'):
         assert part in card
+
+
+def test_it_is_asked_with_the_scale_that_it_was_measured_with():
+    folder = packaged_composer()
+    guidance = json.loads((folder / 'config.json').read_text())['guidance']
+    measured = json.loads((folder / 'evaluation.json').read_text())['question']['sampling']
+    assert guidance == {'free': TEXT, 'beside_tracks': TEXT}
+    assert measured['text_guidance'] == TEXT
 
 
 def test_it_makes_all_tracks_and_listens_to_what_is_given(composer):
