@@ -37,8 +37,8 @@ often as it comes):
   last        0: .671   1000: .685   2000: .672   3000: .664   4000: .657   5000: .653   6000: .647
               7000: .642   8000: .639
 
-It was still falling, and so was the loss of training, .61 over the last 500 steps; from step 5000 on
-the two part, so more songs would help as well as more steps.
+It was still falling, and so was the loss of training, .61 over the last 500 steps; from step 5000
+on the two part, so more songs would help as well as more steps.
 
 On 48 excerpts of 24 held-out songs in 30 steps (7 min; 95 % intervals over songs), made for the
 others given with a scale of 3 on the prompt, beside 1.2, which the others were asked with:
